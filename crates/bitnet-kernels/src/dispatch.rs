@@ -1,0 +1,132 @@
+//! Which instructions this CPU has, detected once, and the value that proves it.
+//!
+//! A [`Cpu`] can only be obtained by detection, so holding one is the proof that its
+//! instructions may be executed; every kernel takes one as its first argument. The tiers
+//! of one architecture are tested by running the same cases with each of
+//! [`Cpu::available`].
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use crate::simd::{Kernel, Scalar};
+
+/// An instruction set tier. Tiers of one architecture are ordered from the portable one up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Isa {
+    /// Plain Rust; what the target's baseline offers.
+    Scalar,
+    /// x86-64 with AVX2, FMA and F16C (Haswell 2013, Zen 2017, and later).
+    Avx2,
+    /// x86-64 with AVX-512 F, BW, DQ, VL and VNNI (Ice Lake 2019, Zen 4 2022, and later).
+    Avx512,
+}
+
+impl Isa {
+    /// The name used in reports and in the `BITNET_ISA` environment variable.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Scalar => "scalar",
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512-vnni",
+        }
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Proof that the running CPU supports an [`Isa`].
+///
+/// ```
+/// use bitnet_kernels::Cpu;
+/// let cpu = Cpu::best();
+/// assert!(Cpu::available().contains(&cpu));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Cpu {
+    isa: Isa, // private: only detection makes one
+}
+
+impl Cpu {
+    /// The best tier of this CPU, or the lower one named by `BITNET_ISA` (`scalar`, `avx2`,
+    /// `avx512-vnni`). A name that this CPU does not support is ignored.
+    pub fn best() -> Cpu {
+        static BEST: OnceLock<Cpu> = OnceLock::new();
+        *BEST.get_or_init(|| {
+            let wanted = std::env::var("BITNET_ISA").ok();
+            let available = Cpu::available();
+            available
+                .iter()
+                .find(|cpu| wanted.as_deref() == Some(cpu.isa.name()))
+                .or(available.last())
+                .copied()
+                .unwrap_or(Cpu { isa: Isa::Scalar })
+        })
+    }
+
+    /// Every tier that this CPU supports, the portable one first.
+    pub fn available() -> &'static [Cpu] {
+        static AVAILABLE: OnceLock<Vec<Cpu>> = OnceLock::new();
+        AVAILABLE.get_or_init(|| {
+            [Isa::Scalar, Isa::Avx2, Isa::Avx512]
+                .into_iter()
+                .filter(|&isa| is_detected(isa))
+                .map(|isa| Cpu { isa })
+                .collect()
+        })
+    }
+
+    /// The tier that this value proves.
+    pub fn isa(self) -> Isa {
+        self.isa
+    }
+
+    /// Runs `kernel`, compiled for this tier's instructions.
+    #[inline]
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        match self.isa {
+            Isa::Scalar => kernel.run(Scalar),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a `Cpu` of this tier exists only after detection of its features.
+            Isa::Avx2 => unsafe { crate::simd::avx2::run(kernel) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Isa::Avx512 => unsafe { crate::simd::avx512::run(kernel) },
+            #[cfg(not(target_arch = "x86_64"))]
+            Isa::Avx2 | Isa::Avx512 => unreachable!("x86 tiers are never detected here"),
+        }
+    }
+}
+
+impl fmt::Display for Cpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.isa.fmt(f)
+    }
+}
+
+fn is_detected(isa: Isa) -> bool {
+    match isa {
+        Isa::Scalar => true,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => {
+            is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("f16c")
+        }
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => {
+            is_detected(Isa::Avx2)
+                && is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512vnni")
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        Isa::Avx2 | Isa::Avx512 => false,
+    }
+}

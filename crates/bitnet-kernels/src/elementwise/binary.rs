@@ -1,0 +1,271 @@
+//! Arithmetic of two slices, or of a slice and one number, for every number type.
+//!
+//! Plain loops: the compiler vectorises them for the tier that they are compiled for.
+
+use crate::Cpu;
+use crate::simd::{Kernel, Simd};
+
+/// An operation on two numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BinaryKind {
+    /// a + b; integers wrap.
+    Add,
+    /// a − b; integers wrap.
+    Sub,
+    /// a · b; integers wrap.
+    Mul,
+    /// a / b; floats only.
+    Div,
+    /// The larger; NaN if either is NaN, as NumPy's `maximum`.
+    Max,
+    /// The smaller; NaN if either is NaN, as NumPy's `minimum`.
+    Min,
+}
+
+/// One side of a binary operation.
+#[derive(Debug, Clone, Copy)]
+pub enum Operand<'a, T> {
+    /// One number per element.
+    Slice(&'a [T]),
+    /// The same number for all.
+    Scalar(T),
+}
+
+/// The number types of [`binary`].
+pub trait Element: Copy + Send + Sync + sealed::Sealed {
+    /// Whether [`BinaryKind::Div`] is defined.
+    const DIVIDES: bool;
+    #[doc(hidden)]
+    fn add(self, b: Self) -> Self;
+    #[doc(hidden)]
+    fn sub(self, b: Self) -> Self;
+    #[doc(hidden)]
+    fn mul(self, b: Self) -> Self;
+    #[doc(hidden)]
+    fn div(self, b: Self) -> Self;
+    #[doc(hidden)]
+    fn max(self, b: Self) -> Self;
+    #[doc(hidden)]
+    fn min(self, b: Self) -> Self;
+}
+
+mod sealed {
+    /// Keeps [`super::Element`] to the types that the kernels are tested with.
+    pub trait Sealed {}
+}
+
+macro_rules! float_elements {
+    ($($type:ty),*) => {$(
+        impl sealed::Sealed for $type {}
+        impl Element for $type {
+            const DIVIDES: bool = true;
+            #[inline(always)]
+            fn add(self, b: Self) -> Self { self + b }
+            #[inline(always)]
+            fn sub(self, b: Self) -> Self { self - b }
+            #[inline(always)]
+            fn mul(self, b: Self) -> Self { self * b }
+            #[inline(always)]
+            fn div(self, b: Self) -> Self { self / b }
+            #[inline(always)]
+            fn max(self, b: Self) -> Self { if self > b || self.is_nan() { self } else { b } }
+            #[inline(always)]
+            fn min(self, b: Self) -> Self { if self < b || self.is_nan() { self } else { b } }
+        }
+    )*};
+}
+
+macro_rules! integer_elements {
+    ($($type:ty),*) => {$(
+        impl sealed::Sealed for $type {}
+        impl Element for $type {
+            const DIVIDES: bool = false;
+            #[inline(always)]
+            fn add(self, b: Self) -> Self { self.wrapping_add(b) }
+            #[inline(always)]
+            fn sub(self, b: Self) -> Self { self.wrapping_sub(b) }
+            #[inline(always)]
+            fn mul(self, b: Self) -> Self { self.wrapping_mul(b) }
+            fn div(self, _: Self) -> Self { unreachable!("refused by the entry points") }
+            #[inline(always)]
+            fn max(self, b: Self) -> Self { Ord::max(self, b) }
+            #[inline(always)]
+            fn min(self, b: Self) -> Self { Ord::min(self, b) }
+        }
+    )*};
+}
+
+float_elements!(f32, f64);
+integer_elements!(u8, u16, u32, u64, i8, i16, i32, i64);
+
+/// `out[i] = a[i] ∘ b[i]`, a scalar standing for all its elements.
+///
+/// # Panics
+/// If a slice operand is not as long as `out`, or for the division of integers.
+///
+/// ```
+/// use bitnet_kernels::{Cpu, elementwise::{BinaryKind, Operand, binary}};
+/// let mut out = [0; 3];
+/// let (a, b) = (Operand::Scalar(10), Operand::Slice(&[1, 2, 3]));
+/// binary(Cpu::best(), BinaryKind::Sub, a, b, &mut out);
+/// assert_eq!(out, [9, 8, 7]);
+/// ```
+pub fn binary<T: Element>(
+    cpu: Cpu,
+    kind: BinaryKind,
+    a: Operand<'_, T>,
+    b: Operand<'_, T>,
+    out: &mut [T],
+) {
+    check(kind, a, out);
+    check(kind, b, out);
+    cpu.run(Binary { kind, a: Some(a), b: Some(b), out });
+}
+
+/// `target[i] = target[i] ∘ b[i]`.
+///
+/// # Panics
+/// As [`binary`].
+pub fn binary_assign<T: Element>(cpu: Cpu, kind: BinaryKind, target: &mut [T], b: Operand<'_, T>) {
+    check(kind, b, target);
+    cpu.run(Binary { kind, a: None, b: Some(b), out: target });
+}
+
+/// `target[i] = a[i] ∘ target[i]`.
+///
+/// # Panics
+/// As [`binary`].
+pub fn binary_assign_reversed<T: Element>(
+    cpu: Cpu,
+    kind: BinaryKind,
+    a: Operand<'_, T>,
+    target: &mut [T],
+) {
+    check(kind, a, target);
+    cpu.run(Binary { kind, a: Some(a), b: None, out: target });
+}
+
+fn check<T: Element>(kind: BinaryKind, operand: Operand<'_, T>, out: &[T]) {
+    assert!(T::DIVIDES || kind != BinaryKind::Div, "binary: integers have no elementwise division");
+    if let Operand::Slice(slice) = operand {
+        assert_eq!(slice.len(), out.len(), "binary: operand and output differ in length");
+    }
+}
+
+struct Binary<'a, T> {
+    kind: BinaryKind,
+    /// An absent operand is the output itself.
+    a: Option<Operand<'a, T>>,
+    b: Option<Operand<'a, T>>,
+    out: &'a mut [T],
+}
+
+impl<T: Element> Kernel for Binary<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        match self.kind {
+            BinaryKind::Add => self.apply(T::add),
+            BinaryKind::Sub => self.apply(T::sub),
+            BinaryKind::Mul => self.apply(T::mul),
+            BinaryKind::Div => self.apply(T::div),
+            BinaryKind::Max => self.apply(T::max),
+            BinaryKind::Min => self.apply(T::min),
+        }
+    }
+}
+
+impl<T: Element> Binary<'_, T> {
+    #[inline(always)]
+    fn apply(self, f: impl Fn(T, T) -> T) {
+        use Operand::{Scalar, Slice};
+        let out = self.out;
+        match (self.a, self.b) {
+            (Some(Slice(a)), Some(Slice(b))) => {
+                out.iter_mut().zip(a).zip(b).for_each(|((out, &a), &b)| *out = f(a, b));
+            }
+            (Some(Slice(a)), Some(Scalar(b))) => {
+                out.iter_mut().zip(a).for_each(|(out, &a)| *out = f(a, b));
+            }
+            (Some(Scalar(a)), Some(Slice(b))) => {
+                out.iter_mut().zip(b).for_each(|(out, &b)| *out = f(a, b));
+            }
+            (Some(Scalar(a)), Some(Scalar(b))) => out.fill(f(a, b)),
+            (None, Some(Slice(b))) => out.iter_mut().zip(b).for_each(|(out, &b)| *out = f(*out, b)),
+            (None, Some(Scalar(b))) => out.iter_mut().for_each(|out| *out = f(*out, b)),
+            (Some(Slice(a)), None) => out.iter_mut().zip(a).for_each(|(out, &a)| *out = f(a, *out)),
+            (Some(Scalar(a)), None) => out.iter_mut().for_each(|out| *out = f(a, *out)),
+            (None, None) => out.iter_mut().for_each(|out| *out = f(*out, *out)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::{self, LENGTHS};
+
+    const KINDS: [BinaryKind; 6] = [
+        BinaryKind::Add,
+        BinaryKind::Sub,
+        BinaryKind::Mul,
+        BinaryKind::Div,
+        BinaryKind::Max,
+        BinaryKind::Min,
+    ];
+
+    /// NumPy's meaning, by other means than the kernel.
+    fn oracle(kind: BinaryKind, a: f32, b: f32) -> f32 {
+        match kind {
+            BinaryKind::Add => (f64::from(a) + f64::from(b)) as f32,
+            BinaryKind::Sub => (f64::from(a) - f64::from(b)) as f32,
+            BinaryKind::Mul => (f64::from(a) * f64::from(b)) as f32,
+            BinaryKind::Div => (f64::from(a) / f64::from(b)) as f32,
+            _ if a.is_nan() || b.is_nan() => f32::NAN,
+            BinaryKind::Max => a.max(b),
+            BinaryKind::Min => a.min(b),
+        }
+    }
+
+    #[test]
+    fn floats_in_every_form() {
+        for (kind, len) in KINDS.iter().flat_map(|&kind| LENGTHS.map(|len| (kind, len))) {
+            let (a, b) = (reference::awkward_floats(len, 5), reference::awkward_floats(len, 6));
+            let expect = |f: &dyn Fn(usize) -> f32| -> Vec<f32> { (0..len).map(f).collect() };
+            // Adding zero makes the two zeros, of which max and min may give either, one.
+            let bits = |x: &[f32]| reference::bits(&x.iter().map(|x| x + 0.0).collect::<Vec<_>>());
+            for &cpu in Cpu::available() {
+                let mut out = vec![0.0; len];
+                binary(cpu, kind, Operand::Slice(&a), Operand::Slice(&b), &mut out);
+                assert_eq!(bits(&out), bits(&expect(&|i| oracle(kind, a[i], b[i]))), "{kind:?}");
+                binary(cpu, kind, Operand::Slice(&a), Operand::Scalar(3.0), &mut out);
+                assert_eq!(bits(&out), bits(&expect(&|i| oracle(kind, a[i], 3.0))));
+                binary(cpu, kind, Operand::Scalar(3.0), Operand::Slice(&b), &mut out);
+                assert_eq!(bits(&out), bits(&expect(&|i| oracle(kind, 3.0, b[i]))));
+                out.copy_from_slice(&a);
+                binary_assign(cpu, kind, &mut out, Operand::Slice(&b));
+                assert_eq!(bits(&out), bits(&expect(&|i| oracle(kind, a[i], b[i]))));
+                out.copy_from_slice(&b);
+                binary_assign_reversed(cpu, kind, Operand::Slice(&a), &mut out);
+                assert_eq!(bits(&out), bits(&expect(&|i| oracle(kind, a[i], b[i]))));
+            }
+        }
+    }
+
+    #[test]
+    fn integers_wrap() {
+        let mut x = [i32::MAX, i32::MIN, -1];
+        binary_assign(Cpu::best(), BinaryKind::Add, &mut x, Operand::Scalar(1));
+        assert_eq!(x, [i32::MIN, i32::MIN + 1, 0]);
+        let mut y = [0u8; 2];
+        binary(Cpu::best(), BinaryKind::Mul, Operand::Slice(&[200, 3]), Operand::Scalar(2), &mut y);
+        assert_eq!(y, [144, 6]);
+    }
+
+    #[test]
+    #[should_panic(expected = "no elementwise division")]
+    fn integer_division_is_refused() {
+        binary_assign(Cpu::best(), BinaryKind::Div, &mut [1i64], Operand::Scalar(0));
+    }
+}

@@ -1,0 +1,9 @@
+//! Elementwise functions of one and two slices. Single-threaded: the caller, who knows the
+//! whole loop nest, splits the range.
+
+mod binary;
+pub(crate) mod math;
+mod unary;
+
+pub use binary::{BinaryKind, Element, Operand, binary, binary_assign, binary_assign_reversed};
+pub use unary::{GateKind, UnaryKind, gate, unary, unary_assign};

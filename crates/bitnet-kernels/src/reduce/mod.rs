@@ -1,0 +1,301 @@
+//! Reductions of `f32` slices, and the row functions that are built on them.
+//!
+//! Sums go through sixty-four partial sums per block of 1024 numbers and add the blocks in
+//! `f64`: fixed by the length alone, and close to the exact sum whatever it is.
+
+mod rows;
+
+pub(crate) use rows::{mean_square, row_grain};
+pub use rows::{rms_norm_rows, softmax_rows};
+
+use crate::elementwise::math;
+use crate::simd::float::lane_fns;
+use crate::simd::{Float, Kernel, LANES, LaneFn, Simd};
+use crate::{Cpu, parallel};
+
+/// What one call handles at once; longer slices are split between threads.
+const SPAN: usize = 1 << 16;
+
+/// Numbers whose sum is rounded to `f32` only.
+const BLOCK: usize = 1024;
+
+/// The sum; 0 for no numbers.
+///
+/// Of numbers of one sign it is within 10⁻⁶ of the exact sum, relatively.
+///
+/// ```
+/// use bitnet_kernels::{Cpu, reduce};
+/// assert_eq!(reduce::sum(Cpu::best(), &[0.25; 1_000_000]), 250_000.0);
+/// ```
+pub fn sum(cpu: Cpu, x: &[f32]) -> f32 {
+    sum_f64(cpu, Term::Value, x) as f32
+}
+
+/// The mean; NaN for no numbers.
+pub fn mean(cpu: Cpu, x: &[f32]) -> f32 {
+    (sum_f64(cpu, Term::Value, x) / x.len() as f64) as f32
+}
+
+/// The mean of the absolute values, in `f64`; NaN for no numbers.
+pub(crate) fn mean_abs(cpu: Cpu, x: &[f32]) -> f64 {
+    sum_f64(cpu, Term::Abs, x) / x.len() as f64
+}
+
+/// The largest number; NaN if any is.
+///
+/// # Panics
+/// If there is none.
+pub fn max(cpu: Cpu, x: &[f32]) -> f32 {
+    x[argmax(cpu, x)]
+}
+
+/// The smallest number; NaN if any is.
+///
+/// # Panics
+/// If there is none.
+pub fn min(cpu: Cpu, x: &[f32]) -> f32 {
+    x[extreme(cpu, x, true)]
+}
+
+/// The index of the first largest number, or of the first NaN if there is one (as NumPy).
+///
+/// # Panics
+/// If there is no number.
+///
+/// ```
+/// use bitnet_kernels::{Cpu, reduce};
+/// assert_eq!(reduce::argmax(Cpu::best(), &[1.0, 7.0, -2.0, 7.0]), 1);
+/// ```
+pub fn argmax(cpu: Cpu, x: &[f32]) -> usize {
+    extreme(cpu, x, false)
+}
+
+/// ln Σ e^x without overflow: the normalizer of `softmax`, so that `x[i] − log_sum_exp(x)` is
+/// the log-probability of class `i`. −∞ for no numbers or only −∞.
+pub fn log_sum_exp(cpu: Cpu, row: &[f32]) -> f32 {
+    if row.is_empty() {
+        return f32::NEG_INFINITY;
+    }
+    let max = max(cpu, row);
+    if !max.is_finite() {
+        return max;
+    }
+    (f64::from(max) + libm::log(sum_f64(cpu, Term::Exp { max }, row))) as f32
+}
+
+/// What of each number is summed.
+#[derive(Clone, Copy)]
+enum Term {
+    Value,
+    Abs,
+    /// e^(x − max).
+    Exp {
+        max: f32,
+    },
+}
+
+fn sum_f64(cpu: Cpu, term: Term, x: &[f32]) -> f64 {
+    if x.len() <= SPAN {
+        return cpu.run(Sum { term, x });
+    }
+    let mut sums = vec![0.0; x.len().div_ceil(SPAN)];
+    parallel::for_each_chunk_mut(&mut sums, 1, |span, sum| {
+        let x = &x[span * SPAN..x.len().min((span + 1) * SPAN)];
+        sum[0] = cpu.run(Sum { term, x });
+    });
+    sums.iter().sum()
+}
+
+struct Sum<'a> {
+    term: Term,
+    x: &'a [f32],
+}
+
+impl Kernel for Sum<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> f64 {
+        match self.term {
+            Term::Value => blocks(s, self.x, 0.0, Value),
+            Term::Abs => blocks(s, self.x, 0.0, Abs),
+            Term::Exp { max } => blocks(s, self.x, f32::NEG_INFINITY, ExpMinus { max }),
+        }
+    }
+}
+
+lane_fns! {
+    /// x itself.
+    Value(_s, v) = v;
+    Abs(s, v) = s.abs(v);
+    Square(s, v) = s.mul(v, v);
+}
+
+/// e^(x − max).
+#[derive(Clone, Copy)]
+struct ExpMinus {
+    max: f32,
+}
+
+impl LaneFn for ExpMinus {
+    #[inline(always)]
+    fn call<S: Float>(self, s: S, v: S::F32) -> S::F32 {
+        math::exp(s, s.sub(v, s.splat(self.max)))
+    }
+}
+
+/// Σ f(x), with `f(fill)` = 0.
+#[inline(always)]
+fn blocks<S: Simd>(s: S, x: &[f32], fill: f32, f: impl LaneFn) -> f64 {
+    let mut sum = 0.0;
+    for block in x.chunks(BLOCK) {
+        sum += f64::from(sum_lanes(s, block, fill, f));
+    }
+    sum
+}
+
+/// Σ f(x) in four vectors of partial sums; `f(fill)` = 0.
+#[inline(always)]
+fn sum_lanes<S: Simd>(s: S, x: &[f32], fill: f32, f: impl LaneFn) -> f32 {
+    let mut sums = [s.splat(0.0); 4];
+    let (quads, tail) = x.as_chunks::<{ 4 * LANES }>();
+    for quad in quads {
+        let quad = quad.as_chunks::<LANES>().0;
+        for i in 0..4 {
+            sums[i] = s.add(sums[i], f.call(s, s.load(&quad[i])));
+        }
+    }
+    for (i, part) in tail.chunks(LANES).enumerate() {
+        sums[i] = s.add(sums[i], f.call(s, s.load_partial(part, fill)));
+    }
+    s.reduce_add(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])))
+}
+
+/// The index of the first largest (smallest, if `negate`) number or first NaN.
+fn extreme(cpu: Cpu, x: &[f32], negate: bool) -> usize {
+    assert!(!x.is_empty(), "the largest or smallest of no numbers");
+    let span_best = |span: usize| {
+        let start = span * SPAN;
+        start + cpu.run(Extreme { x: &x[start..x.len().min(start + SPAN)], negate })
+    };
+    let spans = x.len().div_ceil(SPAN);
+    if spans == 1 {
+        return span_best(0);
+    }
+    let mut best = vec![0; spans];
+    parallel::for_each_chunk_mut(&mut best, 1, |span, best| best[0] = span_best(span));
+    let better = |a: usize, b: usize| match negate {
+        _ if x[a].is_nan() => false,
+        _ if x[b].is_nan() => true,
+        false => x[b] > x[a],
+        true => x[b] < x[a],
+    };
+    best.into_iter().reduce(|a, b| if better(a, b) { b } else { a }).unwrap_or(0)
+}
+
+struct Extreme<'a> {
+    x: &'a [f32],
+    negate: bool,
+}
+
+impl Kernel for Extreme<'_> {
+    type Output = usize;
+
+    /// Finds the block that holds the winner with vectors, then its place in the block.
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> usize {
+        let sign = s.splat(if self.negate { -1.0 } else { 1.0 });
+        let mut best = (0, f32::NEG_INFINITY);
+        for (index, block) in self.x.chunks(BLOCK).enumerate() {
+            // Two accumulators: the numbers, and zero unless a NaN came by.
+            let (mut largest, mut nan) = (s.splat(f32::NEG_INFINITY), s.splat(0.0));
+            for part in block.chunks(LANES) {
+                let v = s.load_partial(part, part[0]);
+                largest = s.max(s.mul(v, sign), largest);
+                nan = s.select(s.is_nan(v), v, nan);
+            }
+            if s.to_array(nan).iter().any(|v| v.is_nan()) {
+                let place = block.iter().position(|v| v.is_nan());
+                return index * BLOCK + place.unwrap_or(0);
+            }
+            let largest = s.reduce_max(largest);
+            if largest > best.1 {
+                best = (index, largest);
+            }
+        }
+        let wanted = if self.negate { -best.1 } else { best.1 };
+        let block = &self.x[best.0 * BLOCK..];
+        // Not found only where every number is −∞ (∞ for the smallest): the first one.
+        best.0 * BLOCK + block.iter().position(|&v| v == wanted).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::{self, LENGTHS};
+
+    #[test]
+    fn sums_are_accurate_and_the_same_on_all_tiers() {
+        for len in [0, 1, 17, 1000, 1025, SPAN, SPAN + 1, 10_000_000] {
+            let x: Vec<f32> = reference::uniform(len, 7).iter().map(|v| v.abs()).collect();
+            let exact: f64 = x.iter().map(|&v| f64::from(v)).sum();
+            let sums: Vec<f32> = Cpu::available().iter().map(|&cpu| sum(cpu, &x)).collect();
+            assert!(sums.iter().all(|s| s.to_bits() == sums[0].to_bits()));
+            let error = (f64::from(sums[0]) - exact).abs();
+            assert!(error <= 1e-6 * exact, "{len}: {error}");
+        }
+        assert!(mean(Cpu::best(), &[]).is_nan());
+        assert_eq!(mean(Cpu::best(), &[1.0, 2.0]), 1.5);
+    }
+
+    fn naive_argmax(x: &[f32], sign: f32) -> usize {
+        let mut best = 0;
+        for i in 1..x.len() {
+            if !x[best].is_nan() && (x[i].is_nan() || x[i] * sign > x[best] * sign) {
+                best = i;
+            }
+        }
+        best
+    }
+
+    #[test]
+    fn extremes_are_the_first_and_nan_wins() {
+        for len in LENGTHS.into_iter().chain([5000, SPAN + 5, 3 * SPAN]).filter(|&len| len > 0) {
+            for seed in 0..4 {
+                let mut x = reference::awkward_floats(len, seed);
+                if seed > 0 {
+                    x.iter_mut().filter(|v| v.is_nan()).for_each(|v| *v = 2.0);
+                }
+                if seed > 1 {
+                    x.iter_mut().for_each(|v| *v = v.clamp(-3.0, 3.0).round());
+                }
+                for &cpu in Cpu::available() {
+                    assert_eq!(argmax(cpu, &x), naive_argmax(&x, 1.0), "{len} {seed} {cpu}");
+                    let smallest = x[naive_argmax(&x, -1.0)];
+                    assert_eq!(reference::bits(&[min(cpu, &x)]), reference::bits(&[smallest]));
+                }
+            }
+        }
+        for &cpu in Cpu::available() {
+            assert_eq!(argmax(cpu, &[f32::NEG_INFINITY; 40]), 0);
+            assert_eq!(min(cpu, &[f32::INFINITY; 40]), f32::INFINITY);
+        }
+    }
+
+    #[test]
+    fn log_sum_exp_does_not_overflow() {
+        for len in [1, 16, 33, 5000, 128_256] {
+            let x: Vec<f32> = reference::uniform(len, 8).iter().map(|v| v * 30.0 + 500.0).collect();
+            let exact = 500.0 + x.iter().map(|&v| (f64::from(v) - 500.0).exp()).sum::<f64>().ln();
+            let got: Vec<f32> = Cpu::available().iter().map(|&cpu| log_sum_exp(cpu, &x)).collect();
+            assert!(got.iter().all(|v| v.to_bits() == got[0].to_bits()));
+            assert!((f64::from(got[0]) - exact).abs() < 1e-6 * exact, "{} {exact}", got[0]);
+        }
+        let cpu = Cpu::best();
+        assert_eq!(log_sum_exp(cpu, &[]), f32::NEG_INFINITY);
+        assert_eq!(log_sum_exp(cpu, &[f32::NEG_INFINITY; 3]), f32::NEG_INFINITY);
+        assert_eq!(log_sum_exp(cpu, &[0.0, f32::INFINITY]), f32::INFINITY);
+        assert!(log_sum_exp(cpu, &[0.0, f32::NAN]).is_nan());
+    }
+}

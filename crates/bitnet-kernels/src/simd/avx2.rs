@@ -1,0 +1,142 @@
+//! The Avx2 tier of x86-64.
+
+use std::arch::x86_64::*;
+
+use super::float::{Float, LANES};
+use super::{Kernel, Simd};
+
+/// Proof that the running CPU has this tier's features. Made only by [`run`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Avx2(());
+
+impl Simd for Avx2 {}
+
+/// Lanes 0 to 7 and 8 to 15.
+type Pair = [__m256; 2];
+
+/// Functions that are one expression of intrinsics.
+macro_rules! intrinsics {
+    ($($name:ident($($arg:ident: $type:ty),*) $(-> $ret:ty)? = $value:expr;)*) => {$(
+        #[inline(always)]
+        fn $name(self, $($arg: $type),*) $(-> $ret)? {
+            // SAFETY: `self` proves the CPU's features; memory operands are arrays of the
+            // operation's width.
+            unsafe { $value }
+        }
+    )*};
+}
+
+impl Float for Avx2 {
+    type F32 = Pair;
+    type Mask = Pair;
+    const WIDE: bool = false;
+
+    intrinsics! {
+        splat(x: f32) -> Pair = [_mm256_set1_ps(x); 2];
+        load(x: &[f32; LANES]) -> Pair =
+            [_mm256_loadu_ps(x.as_ptr()), _mm256_loadu_ps(x.as_ptr().add(8))];
+        store(v: Pair, out: &mut [f32; LANES]) = {
+            _mm256_storeu_ps(out.as_mut_ptr(), v[0]);
+            _mm256_storeu_ps(out.as_mut_ptr().add(8), v[1]);
+        };
+        load_bf16(x: &[u16; LANES]) -> Pair = {
+            let x: *const __m128i = x.as_ptr().cast();
+            let low = _mm256_cvtepu16_epi32(_mm_loadu_si128(x));
+            let high = _mm256_cvtepu16_epi32(_mm_loadu_si128(x.add(1)));
+            [
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(low)),
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(high)),
+            ]
+        };
+        load_f16(x: &[u16; LANES]) -> Pair = {
+            let x: *const __m128i = x.as_ptr().cast();
+            [_mm256_cvtph_ps(_mm_loadu_si128(x)), _mm256_cvtph_ps(_mm_loadu_si128(x.add(1)))]
+        };
+        store_f16(v: Pair, out: &mut [u16; LANES]) = {
+            let out: *mut __m128i = out.as_mut_ptr().cast();
+            _mm_storeu_si128(out, _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v[0]));
+            _mm_storeu_si128(out.add(1), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v[1]));
+        };
+        store_i8(v: Pair, out: &mut [i8; LANES]) = {
+            let words = _mm256_packs_epi32(_mm256_cvtps_epi32(v[0]), _mm256_cvtps_epi32(v[1]));
+            let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(words);
+            let (low, high) =
+                (_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+            _mm_storeu_si128(out.as_mut_ptr().cast(), _mm_packs_epi16(low, high));
+        };
+        add(a: Pair, b: Pair) -> Pair = [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])];
+        sub(a: Pair, b: Pair) -> Pair = [_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1])];
+        mul(a: Pair, b: Pair) -> Pair = [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])];
+        div(a: Pair, b: Pair) -> Pair = [_mm256_div_ps(a[0], b[0]), _mm256_div_ps(a[1], b[1])];
+        max(a: Pair, b: Pair) -> Pair = [_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])];
+        min(a: Pair, b: Pair) -> Pair = [_mm256_min_ps(a[0], b[0]), _mm256_min_ps(a[1], b[1])];
+        sqrt(a: Pair) -> Pair = [_mm256_sqrt_ps(a[0]), _mm256_sqrt_ps(a[1])];
+        abs(a: Pair) -> Pair = {
+            let sign = _mm256_set1_ps(-0.0);
+            [_mm256_andnot_ps(sign, a[0]), _mm256_andnot_ps(sign, a[1])]
+        };
+        neg(a: Pair) -> Pair = {
+            let sign = _mm256_set1_ps(-0.0);
+            [_mm256_xor_ps(a[0], sign), _mm256_xor_ps(a[1], sign)]
+        };
+        round(a: Pair) -> Pair = [
+            _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a[0]),
+            _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a[1]),
+        ];
+        pow2(n: Pair) -> Pair = {
+            let bias = _mm256_set1_epi32(127);
+            let low = _mm256_add_epi32(_mm256_cvtps_epi32(n[0]), bias);
+            let high = _mm256_add_epi32(_mm256_cvtps_epi32(n[1]), bias);
+            [
+                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(low)),
+                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(high)),
+            ]
+        };
+        less(a: Pair, b: Pair) -> Pair =
+            [_mm256_cmp_ps::<_CMP_LT_OQ>(a[0], b[0]), _mm256_cmp_ps::<_CMP_LT_OQ>(a[1], b[1])];
+        is_nan(a: Pair) -> Pair =
+            [_mm256_cmp_ps::<_CMP_UNORD_Q>(a[0], a[0]), _mm256_cmp_ps::<_CMP_UNORD_Q>(a[1], a[1])];
+        select(mask: Pair, a: Pair, b: Pair) -> Pair =
+            [_mm256_blendv_ps(b[0], a[0], mask[0]), _mm256_blendv_ps(b[1], a[1], mask[1])];
+    }
+
+    /// The tree of `reduce_add`, each step taking two vectors into one.
+    #[inline(always)]
+    fn reduce_add_each(self, v: &[Pair; LANES]) -> Pair {
+        // SAFETY: `self` proves the CPU's features.
+        unsafe {
+            let mut by4 = [v[0][0]; 8];
+            for i in 0..8 {
+                let a = _mm256_add_ps(v[i][0], v[i][1]);
+                let b = _mm256_add_ps(v[i + 8][0], v[i + 8][1]);
+                by4[i] = _mm256_add_ps(
+                    _mm256_permute2f128_ps::<0x20>(a, b),
+                    _mm256_permute2f128_ps::<0x31>(a, b),
+                );
+            }
+            let mut by2 = [v[0][0]; 4];
+            for i in 0..4 {
+                let (a, b) = (by4[2 * i], by4[2 * i + 1]);
+                by2[i] =
+                    _mm256_add_ps(_mm256_shuffle_ps::<0x44>(a, b), _mm256_shuffle_ps::<0xee>(a, b));
+            }
+            let mut by1 = [v[0][0]; 2];
+            for i in 0..2 {
+                let (a, b) = (by2[2 * i], by2[2 * i + 1]);
+                by1[i] =
+                    _mm256_add_ps(_mm256_shuffle_ps::<0x88>(a, b), _mm256_shuffle_ps::<0xdd>(a, b));
+            }
+            let [a, b] = by1; // sums 0–3 and 8–11, 4–7 and 12–15
+            [_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b)]
+        }
+    }
+}
+
+/// Runs `kernel` compiled with this tier's instructions.
+///
+/// # Safety
+/// The CPU must have the features named in the attribute.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Avx2(()))
+}

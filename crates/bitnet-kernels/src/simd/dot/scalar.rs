@@ -1,0 +1,108 @@
+//! Integer dot products of the portable tier.
+//!
+//! Written over i16 lanes, each with two neighbouring bytes of a tile, because a product and
+//! sum of i16 lanes is what every baseline instruction set (SSE2, NEON) has, so that the
+//! compiler vectorises it.
+
+use super::DotSimd;
+use crate::simd::Scalar;
+
+impl DotSimd for Scalar {
+    const TERNARY_TOKENS: usize = 2;
+    const HAS_32_REGISTERS: bool = false;
+    // A step adds at most 2 · 3 · 128 = 768 to a lane: 32 steps stay below 2¹⁵.
+    const TILES_PER_PARTIAL: usize = 8;
+    const TILES_PER_PLACED_PARTIAL: usize = 32; // One plane of each.
+    const INT8_TOKENS: usize = 1;
+
+    /// Lane `2r` holds bytes 0 and 1 of row `r`, lane `2r + 1` bytes 2 and 3.
+    type Tile = [i16; 32];
+    /// The codes of the low byte of each lane, and of the high byte.
+    type Plane = [[i16; 32]; 2];
+    /// Lanes `2r` and `2r + 1` belong to row `r`.
+    type Partial = [i16; 32];
+    type Int8Sum = i32;
+    type Int8Weights = [i8; 64];
+    type Int8Activations = [i8; 64];
+
+    #[inline(always)]
+    fn tile(self, bytes: &[u8; 64]) -> [i16; 32] {
+        let mut tile = [0; 32];
+        for (lane, &pair) in tile.iter_mut().zip(bytes.as_chunks::<2>().0) {
+            *lane = i16::from_le_bytes(pair);
+        }
+        tile
+    }
+
+    #[inline(always)]
+    fn plane<const J: usize>(self, tile: [i16; 32]) -> [[i16; 32]; 2] {
+        let mut plane = [[0; 32]; 2];
+        for lane in 0..32 {
+            plane[0][lane] = (tile[lane] >> (2 * J)) & 3;
+            plane[1][lane] = (tile[lane] >> (2 * J + 8)) & 3;
+        }
+        plane
+    }
+
+    #[inline(always)]
+    fn partial_zero(self) -> [i16; 32] {
+        [0; 32]
+    }
+
+    #[inline(always)]
+    fn ternary_dot(self, mut partial: [i16; 32], plane: [[i16; 32]; 2], q: &[i8; 4]) -> [i16; 32] {
+        let q = q.map(i16::from);
+        let mut low = [q[0]; 32];
+        let mut high = [q[1]; 32];
+        for r in 0..16 {
+            low[2 * r + 1] = q[2];
+            high[2 * r + 1] = q[3];
+        }
+        for lane in 0..32 {
+            partial[lane] += plane[0][lane] * low[lane] + plane[1][lane] * high[lane];
+        }
+        partial
+    }
+
+    #[inline(always)]
+    fn add_partial(self, sums: &mut [i32; 16], partial: [i16; 32]) {
+        for r in 0..16 {
+            let row = i32::from(partial[2 * r]) + i32::from(partial[2 * r + 1]);
+            sums[r] = sums[r].wrapping_add(row);
+        }
+    }
+
+    #[inline(always)]
+    fn int8_zero(self) -> i32 {
+        0
+    }
+
+    #[inline(always)]
+    fn int8_weights(self, w: &[i8; 64]) -> [i8; 64] {
+        *w
+    }
+
+    #[inline(always)]
+    fn int8_activations(self, q: &[i8; 64]) -> [i8; 64] {
+        *q
+    }
+
+    #[inline(always)]
+    fn int8_dot(self, sum: i32, w: [i8; 64], q: [i8; 64]) -> i32 {
+        let mut total = sum;
+        for i in 0..64 {
+            total = total.wrapping_add(i32::from(w[i]) * i32::from(q[i]));
+        }
+        total
+    }
+
+    #[inline(always)]
+    fn int8_add(self, a: i32, b: i32) -> i32 {
+        a.wrapping_add(b)
+    }
+
+    #[inline(always)]
+    fn int8_total(self, sum: i32, _q_sum: i32) -> i32 {
+        sum
+    }
+}

@@ -1,0 +1,207 @@
+//! The sixteen virtual `f32` lanes: the operations that float kernels are written in.
+//!
+//! Every operation is one IEEE operation per lane, defined by the portable tier, so that all
+//! tiers give the same bits (the payload of a NaN excepted). There is deliberately no fused
+//! multiply-add.
+
+/// How many virtual lanes a vector has, on every tier.
+pub(crate) const LANES: usize = 16;
+
+/// Sixteen lanes of `f32`. Functions are called on the value that proves the tier.
+pub(crate) trait Float: Copy {
+    /// Sixteen numbers.
+    type F32: Copy;
+    /// Sixteen truth values.
+    type Mask: Copy;
+    /// Whether sixteen accumulators and their operands fit the registers: decides the shape
+    /// of register tiles, never a result.
+    const WIDE: bool;
+
+    fn splat(self, x: f32) -> Self::F32;
+    fn load(self, x: &[f32; LANES]) -> Self::F32;
+    fn store(self, v: Self::F32, out: &mut [f32; LANES]);
+    /// Widens bf16 bit patterns.
+    fn load_bf16(self, x: &[u16; LANES]) -> Self::F32;
+    /// Widens f16 bit patterns.
+    fn load_f16(self, x: &[u16; LANES]) -> Self::F32;
+    /// Narrows to f16 bit patterns, to nearest even.
+    fn store_f16(self, v: Self::F32, out: &mut [u16; LANES]);
+    /// Stores integral values in [−128, 127]. Others are stored as an unspecified code.
+    fn store_i8(self, v: Self::F32, out: &mut [i8; LANES]);
+
+    fn add(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn sub(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn mul(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn div(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a > b ? a : b`: `b` where either is NaN.
+    fn max(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a < b ? a : b`: `b` where either is NaN.
+    fn min(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn sqrt(self, a: Self::F32) -> Self::F32;
+    fn abs(self, a: Self::F32) -> Self::F32;
+    fn neg(self, a: Self::F32) -> Self::F32;
+    /// To the nearest integral value, halves to even.
+    fn round(self, a: Self::F32) -> Self::F32;
+    /// 2^n for integral n in [−126, 127]; unspecified otherwise.
+    fn pow2(self, n: Self::F32) -> Self::F32;
+
+    /// `a < b`; false where either is NaN.
+    fn less(self, a: Self::F32, b: Self::F32) -> Self::Mask;
+    fn is_nan(self, a: Self::F32) -> Self::Mask;
+    /// `mask ? a : b`.
+    fn select(self, mask: Self::Mask, a: Self::F32, b: Self::F32) -> Self::F32;
+
+    /// The sums of sixteen vectors: lane `i` is `reduce_add` of `v[i]`.
+    fn reduce_add_each(self, v: &[Self::F32; LANES]) -> Self::F32;
+
+    /// The sum of the lanes, in the one order of all tiers: halves onto each other.
+    #[inline(always)]
+    fn reduce_add(self, v: Self::F32) -> f32 {
+        self.fold(v, |a, b| a + b)
+    }
+
+    /// The largest lane. No lane is NaN. (Not `f32::max`, which may give either of two zeros.)
+    #[inline(always)]
+    fn reduce_max(self, v: Self::F32) -> f32 {
+        self.fold(v, |a, b| if a > b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn fold(self, v: Self::F32, f: impl Fn(f32, f32) -> f32) -> f32 {
+        let mut a = self.to_array(v);
+        for half in [8, 4, 2, 1] {
+            for i in 0..half {
+                a[i] = f(a[i], a[i + half]);
+            }
+        }
+        a[0]
+    }
+
+    #[inline(always)]
+    fn to_array(self, v: Self::F32) -> [f32; LANES] {
+        let mut out = [0.0; LANES];
+        self.store(v, &mut out);
+        out
+    }
+
+    /// The first up to sixteen values; lanes beyond the end are `fill`.
+    #[inline(always)]
+    fn load_partial(self, x: &[f32], fill: f32) -> Self::F32 {
+        match x.first_chunk() {
+            Some(full) => self.load(full),
+            None => {
+                let mut padded = [fill; LANES];
+                padded[..x.len()].copy_from_slice(x);
+                self.load(&padded)
+            }
+        }
+    }
+
+    /// Stores as many lanes as `out` holds, at most sixteen.
+    #[inline(always)]
+    fn store_partial(self, v: Self::F32, out: &mut [f32]) {
+        match out.first_chunk_mut() {
+            Some(full) => self.store(v, full),
+            None => out.copy_from_slice(&self.to_array(v)[..out.len()]),
+        }
+    }
+}
+
+/// A function of one vector: what a closure would be, but always inlined.
+pub(crate) trait LaneFn: Copy {
+    fn call<S: Float>(self, s: S, v: S::F32) -> S::F32;
+}
+
+/// Defines unit structs that are [`LaneFn`]s.
+macro_rules! lane_fns {
+    ($($(#[$doc:meta])* $name:ident($s:ident, $v:ident) = $value:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy)]
+        pub(crate) struct $name;
+
+        impl $crate::simd::LaneFn for $name {
+            #[inline(always)]
+            fn call<S: $crate::simd::Float>(self, $s: S, $v: S::F32) -> S::F32 {
+                $value
+            }
+        }
+    )*};
+}
+pub(crate) use lane_fns;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::{Kernel, Simd};
+    use crate::{Cpu, reference};
+    use std::hint::black_box;
+
+    /// Every operation on every pair of sixteen-lane windows of `a` and `b`.
+    struct All<'a>(&'a [f32], &'a [f32]);
+
+    impl Kernel for All<'_> {
+        type Output = Vec<u32>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> Vec<u32> {
+            let mut out = Vec::new();
+            for (a, b) in self.0.as_chunks::<LANES>().0.iter().zip(self.1.as_chunks::<LANES>().0) {
+                let (x, y) = (s.load(black_box(a)), s.load(black_box(b)));
+                let bits = a.map(|v| (v.to_bits() >> 16) as u16);
+                let vectors = [
+                    s.add(x, y),
+                    s.sub(x, y),
+                    s.mul(x, y),
+                    s.div(x, y),
+                    s.max(x, y),
+                    s.min(x, y),
+                    s.sqrt(x),
+                    s.abs(x),
+                    s.neg(x),
+                    s.round(x),
+                    s.select(s.less(x, y), x, y),
+                    s.select(s.is_nan(x), y, x),
+                    s.load_bf16(&bits),
+                    s.load_f16(&bits),
+                    s.reduce_add_each(&std::array::from_fn(|i| s.mul(x, s.splat(i as f32)))),
+                    s.pow2(s.splat(a[0].clamp(-126.0, 127.0).round())),
+                ];
+                let mut push =
+                    |v: f32| out.push(if v.is_nan() { 0x7fc0_0000 } else { v.to_bits() });
+                vectors.iter().for_each(|&v| s.to_array(v).into_iter().for_each(&mut push));
+                push(s.reduce_add(x));
+                push(s.reduce_max(s.select(s.is_nan(x), s.splat(-0.0), x)));
+                let mut half = [0; LANES];
+                s.store_f16(x, &mut half);
+                out.extend(half.map(
+                    |h| {
+                        if half::f16::from_bits(h).is_nan() { 0 } else { h.into() }
+                    },
+                ));
+                let mut codes = [0; LANES];
+                s.store_i8(
+                    s.round(s.select(
+                        s.is_nan(x),
+                        y,
+                        s.min(s.max(x, s.splat(-128.0)), s.splat(127.0)),
+                    )),
+                    &mut codes,
+                );
+                if !a.iter().any(|v| v.is_nan()) {
+                    out.extend(codes.map(|c| c as u32));
+                }
+            }
+            out
+        }
+    }
+
+    #[test]
+    fn all_tiers_agree_on_every_operation() {
+        let a = reference::awkward_floats(4096, 1);
+        let b = reference::awkward_floats(4096, 2);
+        let expected = Cpu::available()[0].run(All(&a, &b));
+        for cpu in Cpu::available() {
+            assert_eq!(cpu.run(All(&a, &b)), expected, "{cpu}");
+        }
+    }
+}

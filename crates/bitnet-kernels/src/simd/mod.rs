@@ -1,0 +1,35 @@
+//! The instruction sets behind one narrow interface.
+//!
+//! An algorithm is written once, as a [`Kernel`] generic over [`Simd`]; `Cpu::run` compiles
+//! it once per tier. The float interface is *sixteen virtual lanes* whatever the register
+//! width: one AVX-512 register, two AVX2 ones, or a plain array. Lane `i` of an accumulator
+//! therefore holds the same partial sum on every tier, reductions add the sixteen lanes in
+//! one fixed tree, and no operation is fused, so the results are bit-identical on all tiers.
+
+mod dot;
+pub(crate) mod float;
+mod scalar;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
+
+pub(crate) use dot::DotSimd;
+pub(crate) use float::{Float, LANES, LaneFn};
+pub(crate) use scalar::Scalar;
+
+/// A computation written once and compiled for every instruction set tier.
+pub(crate) trait Kernel {
+    /// What the computation returns.
+    type Output;
+
+    /// The computation. Implementations are `#[inline(always)]`, and so is every generic
+    /// function that they call: only inlined code is compiled with the tier's instructions.
+    /// Closures cannot promise that: vector operations stay out of them ([`LaneFn`] instead).
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// The instructions of one tier. A value of an implementing type proves that they may be
+/// executed.
+pub(crate) trait Simd: Float + DotSimd + Copy + Send + Sync + 'static {}
