@@ -1,0 +1,262 @@
+//! The one way from an operation to its execution: type promotion, shape inference, views,
+//! choice of the backend, decomposition, fallback, the NaN check, recording for gradients.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+
+use smallvec::{SmallVec, smallvec};
+
+use super::{Backend, OpDesc, metrics, registry};
+use crate::error::{Result, bail, error};
+use crate::grad;
+use crate::ops::{Op, Operation, Outputs, Specs};
+use crate::{BitNetDType, BitNetTensor, Device};
+
+/// What happens when the operands' device cannot execute an operation and another one can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum FallbackPolicy {
+    /// The operation fails with `UnsupportedOperation`.
+    Error,
+    /// It is executed on the next device; a warning says so.
+    #[default]
+    Warn,
+    /// It is executed on the next device and only counted.
+    Silent,
+}
+
+static POLICY: AtomicU8 = AtomicU8::new(FallbackPolicy::Warn as u8);
+static NAN_CHECK: AtomicBool = AtomicBool::new(false);
+
+/// Sets the process's policy for operations that the operands' device cannot execute.
+pub fn set_fallback_policy(policy: FallbackPolicy) {
+    POLICY.store(policy as u8, Relaxed);
+}
+
+/// Turns on or off the check of every `F32` and `F64` result for NaN. The first one found is a
+/// `NumericalError` with the operation's name. It reads results back, so it slows execution.
+pub fn set_nan_check(on: bool) {
+    NAN_CHECK.store(on, Relaxed);
+}
+
+/// Executes `op` on `inputs`.
+pub(crate) fn apply(op: impl Into<Op>, inputs: &[&BitNetTensor]) -> Result<Outputs> {
+    let op = op.into();
+    let operation = op.operation();
+    let device = common_device(operation, inputs)?;
+
+    if let Some(dtype) = operation.operand_dtype(inputs)? {
+        if inputs.iter().any(|input| input.dtype() != dtype) {
+            let converted: SmallVec<[BitNetTensor; 2]> =
+                inputs.iter().map(|input| input.to_dtype(dtype)).collect::<Result<_>>()?;
+            return apply(op, &converted.iter().collect::<SmallVec<[_; 2]>>());
+        }
+    }
+
+    let specs = operation.infer(inputs)?;
+    if let [input] = inputs {
+        if let Some(layout) = operation.view(input) {
+            metrics::record_view();
+            let mut outputs: Outputs = smallvec![input.with_layout(layout)];
+            grad::record(&op, inputs, &mut outputs);
+            return Ok(outputs);
+        }
+    }
+
+    let backend = registry::backend(device)?;
+    let mut outputs = if backend.supports(&OpDesc { op: &op, inputs }) {
+        execute(&*backend, &op, inputs, specs)?
+    } else if let Some(outputs) = operation.decompose(inputs) {
+        metrics::record_decomposition();
+        // The parts recorded themselves for gradients.
+        return outputs;
+    } else {
+        fall_back(&op, inputs, specs, device)?
+    };
+    if NAN_CHECK.load(Relaxed) {
+        check_nan(operation, inputs, &outputs)?;
+    }
+    grad::record(&op, inputs, &mut outputs);
+    Ok(outputs)
+}
+
+/// [`apply`] for operations with one output.
+pub(crate) fn apply_one(op: impl Into<Op>, inputs: &[&BitNetTensor]) -> Result<BitNetTensor> {
+    let mut outputs = apply(op, inputs)?;
+    match (outputs.pop(), outputs.is_empty()) {
+        (Some(output), true) => Ok(output),
+        _ => Err(error!(InternalError, "apply", inputs, "the operation has not one output")),
+    }
+}
+
+/// [`apply_one`] that may write the result into `first`, the first operand, when nobody else
+/// can see it.
+pub(crate) fn apply_reusing(
+    op: impl Into<Op>,
+    mut first: BitNetTensor,
+    others: &[&BitNetTensor],
+) -> Result<BitNetTensor> {
+    let op = op.into();
+    if may_reuse(&op, &first, others)? {
+        metrics::record_operation();
+        registry::backend(first.device())?.execute_in_place(&op, &mut first, others)?;
+        if NAN_CHECK.load(Relaxed) {
+            check_nan(op.operation(), others, std::slice::from_ref(&first))?;
+        }
+        return Ok(first);
+    }
+    apply_one(op, &with_first(&first, others))
+}
+
+/// Whether `op` can write its result over `first`: nobody else sees it, the result is of its
+/// shape and type, nothing is recorded, and the backend can.
+fn may_reuse(op: &Op, first: &BitNetTensor, others: &[&BitNetTensor]) -> Result<bool> {
+    let inputs = with_first(first, others);
+    let device = common_device(op.operation(), &inputs)?;
+    let simple = op.works_in_place()
+        && first.is_contiguous()
+        && first.is_unique()
+        && inputs.iter().all(|input| input.grad.is_none() && input.dtype() == first.dtype());
+    if !simple {
+        return Ok(false);
+    }
+    let specs = op.operation().infer(&inputs)?;
+    let same = matches!(specs.as_slice(),
+        [spec] if spec.shape == *first.shape() && spec.dtype == first.dtype());
+    Ok(same && registry::backend(device)?.supports(&OpDesc { op, inputs: &inputs }))
+}
+
+fn with_first<'a>(
+    first: &'a BitNetTensor,
+    others: &[&'a BitNetTensor],
+) -> SmallVec<[&'a BitNetTensor; 3]> {
+    std::iter::once(first).chain(others.iter().copied()).collect()
+}
+
+/// Replaces `target` by the result of `op` with `target` as its first operand.
+///
+/// # Errors
+/// `InvalidTensor` when the storage is shared or recorded for gradients: nothing is copied
+/// behind the caller's back.
+pub(crate) fn apply_in_place(
+    op: impl Into<Op>,
+    target: &mut BitNetTensor,
+    others: &[&BitNetTensor],
+) -> Result<()> {
+    let op = op.into();
+    let operation = op.operation();
+    {
+        let inputs = with_first(target, others);
+        common_device(operation, &inputs)?;
+        operation.infer(&inputs)?;
+        if !target.is_unique() {
+            bail!(
+                InvalidTensor,
+                operation.name(),
+                &inputs,
+                "the storage to write to is shared or foreign"
+            );
+        }
+        if inputs.iter().any(|input| input.grad.is_some()) {
+            bail!(
+                InvalidTensor,
+                operation.name(),
+                &inputs,
+                "a tensor with a gradient cannot be changed in place"
+            );
+        }
+        let backend = registry::backend(target.device())?;
+        if !backend.supports(&OpDesc { op: &op, inputs: &inputs }) {
+            bail!(
+                UnsupportedOperation,
+                operation.name(),
+                &inputs,
+                "not on {} in place",
+                target.device()
+            );
+        }
+    }
+    metrics::record_operation();
+    registry::backend(target.device())?.execute_in_place(&op, target, others)
+}
+
+fn execute(
+    backend: &dyn Backend,
+    op: &Op,
+    inputs: &[&BitNetTensor],
+    specs: Specs,
+) -> Result<Outputs> {
+    let mut outputs: Outputs = specs
+        .into_iter()
+        .map(|spec| BitNetTensor::empty(spec.shape, spec.dtype, backend.device()))
+        .collect::<Result<_>>()?;
+    metrics::record_operation();
+    backend.execute(op, inputs, &mut outputs)?;
+    Ok(outputs)
+}
+
+/// Executes `op` on the first other device that can, moving operands there and results back.
+fn fall_back(op: &Op, inputs: &[&BitNetTensor], specs: Specs, home: Device) -> Result<Outputs> {
+    let unsupported = || {
+        error!(
+            UnsupportedOperation,
+            op.name(),
+            inputs,
+            "no backend implements this for these operands"
+        )
+    };
+    let policy = POLICY.load(Relaxed);
+    if policy == FallbackPolicy::Error as u8 {
+        return Err(unsupported());
+    }
+    // Fallback goes down the chain: only devices after the operands' own are tried.
+    let devices = registry::devices();
+    let later = devices.iter().skip_while(|&&device| device != home).skip(1);
+    for &device in later {
+        let backend = registry::backend(device)?;
+        if !backend.supports(&OpDesc { op, inputs }) {
+            continue;
+        }
+        metrics::record_fallback();
+        if policy == FallbackPolicy::Warn as u8 {
+            tracing::warn!(operation = op.name(), from = %home, to = %device, "fallback");
+        }
+        let moved: SmallVec<[BitNetTensor; 3]> =
+            inputs.iter().map(|input| input.to_device(device)).collect::<Result<_>>()?;
+        let outputs = execute(&*backend, op, &moved.iter().collect::<SmallVec<[_; 3]>>(), specs)?;
+        return outputs.iter().map(|output| output.to_device(home)).collect();
+    }
+    Err(unsupported())
+}
+
+fn common_device(operation: &dyn Operation, inputs: &[&BitNetTensor]) -> Result<Device> {
+    let Some(first) = inputs.first() else {
+        return Ok(Device::CPU);
+    };
+    if inputs.iter().any(|input| input.device() != first.device()) {
+        bail!(DeviceMismatch, operation.name(), inputs, "the operands are on different devices");
+    }
+    Ok(first.device())
+}
+
+fn check_nan(
+    operation: &dyn Operation,
+    inputs: &[&BitNetTensor],
+    outputs: &[BitNetTensor],
+) -> Result<()> {
+    for output in outputs {
+        let found = match output.dtype() {
+            BitNetDType::F32 => output.to_vec::<f32>()?.iter().position(|x| x.is_nan()),
+            BitNetDType::F64 => output.to_vec::<f64>()?.iter().position(|x| x.is_nan()),
+            _ => None,
+        };
+        if let Some(position) = found {
+            bail!(
+                NumericalError,
+                operation.name(),
+                inputs,
+                "the result has a NaN at element {position}"
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! The backend of the host's processor: always present, and able to do every operation.
+//!
+//! It joins tensors to the kernels of `bitnet-kernels`: layouts become slices here, and nothing
+//! is computed in this crate that a kernel computes.
+
+mod attention;
+mod cast;
+mod elementwise;
+mod index;
+mod product;
+mod quantize;
+mod rows;
+mod spans;
+
+use std::sync::Arc;
+
+use bitnet_kernels::Cpu;
+
+use crate::backend::{Backend, OpDesc};
+use crate::error::{Result, bail, error};
+use crate::ops::Op;
+use crate::storage::{HostBuffer, Storage};
+use crate::{BitNetDType, BitNetTensor, Device};
+
+/// Elements that one piece of elementwise work has: small tensors stay on the calling thread.
+const GRAIN: usize = 1 << 15;
+
+/// The backend of the host's processor, with the instructions of one tier.
+#[derive(Debug, Clone)]
+pub struct CpuBackend {
+    cpu: Cpu,
+    device: Device,
+}
+
+impl CpuBackend {
+    /// The backend of [`Device::CPU`], with the best instructions that the processor has.
+    pub fn new() -> Self {
+        Self { cpu: Cpu::best(), device: Device::CPU }
+    }
+
+    /// A backend under another name with the instructions of `cpu`: to compare tiers.
+    pub fn with_tier(cpu: Cpu, device: Device) -> Self {
+        Self { cpu, device }
+    }
+
+    /// The tier of instructions.
+    pub fn cpu(&self) -> Cpu {
+        self.cpu
+    }
+}
+
+impl Default for CpuBackend {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Backend for CpuBackend {
+    fn device(&self) -> Device {
+        self.device
+    }
+
+    fn supports(&self, desc: &OpDesc<'_>) -> bool {
+        // Shape inference has refused what has no meaning; what it lets through is done here,
+        // but for a few combinations of types.
+        match desc.op {
+            Op::View(_) => false,
+            Op::Ternarize(_) => true,
+            Op::TernaryLinear(_) => desc.inputs[3]
+                .ternary_parts()
+                .is_some_and(|(layout, _, _)| layout == crate::TernaryLayout::Tiled),
+            _ => true,
+        }
+    }
+
+    fn allocate(&self, byte_len: usize) -> Result<Storage> {
+        host_storage(byte_len)
+    }
+
+    fn upload(&self, host: Arc<HostBuffer>) -> Result<Storage> {
+        Ok(Storage::Host(host))
+    }
+
+    fn download(&self, storage: &Storage) -> Result<Arc<HostBuffer>> {
+        match storage {
+            Storage::Host(buffer) => Ok(buffer.clone()),
+            _ => bail!(InternalError, "download", &[], "the storage is not the CPU's"),
+        }
+    }
+
+    fn execute(
+        &self,
+        op: &Op,
+        inputs: &[&BitNetTensor],
+        outputs: &mut [BitNetTensor],
+    ) -> Result<()> {
+        let cpu = self.cpu;
+        match (op, inputs, outputs) {
+            (Op::Unary(op), [x], [out]) => elementwise::unary(cpu, op.0, x, out),
+            (Op::Binary(op), [a, b], [out]) => elementwise::binary(cpu, op.0, a, b, out),
+            (Op::Gate(op), [gate, up], [out]) => elementwise::gate(cpu, op.0, gate, up, out),
+            (Op::Cast(_), [x], [out]) if x.dtype() == BitNetDType::Ternary => {
+                quantize::dequantize(x, out)
+            }
+            (Op::Cast(_), [x], [out]) => cast::cast(cpu, x, out),
+            (Op::Copy(_), [x], [out]) => cast::copy(x, out),
+            (Op::Softmax(_), [x], [out]) => rows::softmax(cpu, x, out),
+            (Op::RmsNorm(op), [x, weight], [out]) => rows::rms_norm(cpu, x, weight, op.eps, out),
+            (Op::Reduce(op), [x], [out]) => rows::reduce(cpu, op, x, out),
+            (Op::ArgMax(_), [x], [out]) => rows::argmax(cpu, x, out),
+            (Op::Cat(op), inputs, [out]) => index::cat(op.axis, inputs, out),
+            (Op::IndexSelect(_), [table, indices], [out]) => {
+                index::index_select(table, indices, out)
+            }
+            (Op::MatMul(_), [a, b], [out]) => product::matmul(a, b, out),
+            (Op::Linear(_), [x, weight], [out]) => product::linear(cpu, x, weight, out),
+            (Op::TernaryLinear(op), [codes, scales, sums, weight], [out]) => {
+                product::ternary_linear(cpu, op.features, [codes, scales, sums], weight, out)
+            }
+            (Op::LinearInt8(op), [codes, scales, sums, weight, weight_scales], [out]) => {
+                product::linear_int8(
+                    cpu,
+                    op.features,
+                    [codes, scales, sums],
+                    weight,
+                    weight_scales,
+                    out,
+                )
+            }
+            (Op::QuantizeActivation(_), [x], outputs) => {
+                quantize::activation(cpu, x, None, outputs)
+            }
+            (Op::RmsNormQuantize(op), [x, weight], outputs) => {
+                quantize::activation(cpu, x, Some((weight, op.eps)), outputs)
+            }
+            (Op::Ternarize(_), [weight], outputs) => quantize::ternarize(cpu, weight, outputs),
+            (Op::Rope(op), [x, cos, sin, positions], [out]) => {
+                attention::rope(cpu, op.mode, x, [cos, sin], positions, out)
+            }
+            (Op::Attention(op), [q, k, v, positions], [out]) => {
+                attention::attention(cpu, [q, k, v], positions, op.scale, out)
+            }
+            _ => {
+                Err(error!(UnsupportedOperation, op.name(), inputs, "not on the CPU in this form"))
+            }
+        }
+    }
+
+    fn execute_in_place(
+        &self,
+        op: &Op,
+        target: &mut BitNetTensor,
+        others: &[&BitNetTensor],
+    ) -> Result<()> {
+        match (op, others) {
+            (Op::Unary(op), []) => elementwise::unary_in_place(self.cpu, op.0, target),
+            (Op::Binary(op), [b]) => elementwise::binary_in_place(self.cpu, op.0, target, b),
+            (Op::WriteRows(_), [positions, rows]) => index::write_rows(target, positions, rows),
+            _ => Err(error!(UnsupportedOperation, op.name(), others, "not on the CPU in place")),
+        }
+    }
+
+    fn prepare_weight(&self, parts: &[&BitNetTensor]) -> Result<BitNetTensor> {
+        quantize::prepare_weight(parts, self.device)
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        Ok(()) // execution is synchronous
+    }
+}
+
+/// Storage in host memory from the global pool.
+pub(crate) fn host_storage(byte_len: usize) -> Result<Storage> {
+    match HostBuffer::allocate(byte_len) {
+        Some(buffer) => Ok(Storage::Host(Arc::new(buffer))),
+        None => bail!(MemoryError, "allocate", &[], "{byte_len} bytes are not to be had"),
+    }
+}

@@ -1,0 +1,197 @@
+//! The strided loop of elementwise work.
+//!
+//! The output is fresh and row-major, so its elements are walked in order, and each stretch of
+//! the innermost axis is a *span*: per operand a slice when its elements are neighbours, one
+//! number when it is broadcast there, and a small gathered copy otherwise. Axes that lie in a
+//! row for all operands are merged first, so a contiguous tensor is one span. A walk can begin
+//! at any element: threads split the output.
+
+use bitnet_kernels::elementwise::Operand;
+use smallvec::SmallVec;
+
+use crate::TensorShape;
+use crate::layout::Layout;
+
+/// The longest span of an operand whose elements are not neighbours.
+const GATHER: usize = 256;
+
+/// `N` operands walked together over a shape that all of them broadcast to.
+pub(super) struct Spans<const N: usize> {
+    /// Sizes and strides of the merged axes, outermost first; there is at least one.
+    axes: SmallVec<[(usize, [isize; N]); 8]>,
+    offsets: [usize; N],
+}
+
+/// A stretch of elements: where each operand's begins, and how many.
+pub(super) struct Span<const N: usize> {
+    offsets: [usize; N],
+    strides: [isize; N],
+    length: usize,
+}
+
+impl<const N: usize> Spans<N> {
+    pub(super) fn new(shape: &TensorShape, operands: [&Layout; N]) -> Self {
+        let expanded = operands.map(|layout| layout.expand(shape));
+        let mut axes: SmallVec<[(usize, [isize; N]); 8]> = SmallVec::new();
+        for axis in 0..shape.rank() {
+            let size = shape[axis];
+            let strides: [isize; N] = std::array::from_fn(|i| expanded[i].strides()[axis]);
+            if size == 1 {
+                continue;
+            }
+            match axes.last_mut() {
+                Some((outer, outer_strides))
+                    if (0..N).all(|i| outer_strides[i] == strides[i] * size as isize) =>
+                {
+                    *outer *= size;
+                    *outer_strides = strides;
+                }
+                _ => axes.push((size, strides)),
+            }
+        }
+        if axes.is_empty() {
+            axes.push((1, [0; N]));
+        }
+        Self { axes, offsets: expanded.map(|layout| layout.offset()) }
+    }
+
+    /// Calls `body` with the spans of the elements `start..start + length` and the place of
+    /// each within that range.
+    pub(super) fn walk(&self, start: usize, length: usize, mut body: impl FnMut(usize, &Span<N>)) {
+        let Some((&(inner, strides), outer)) = self.axes.split_last() else { return };
+        if length == 0 {
+            return;
+        }
+        // All strides are 0 or 1 in most walks; only gathering limits the length of a span.
+        let limit = if strides.iter().all(|&s| s == 0 || s == 1) { usize::MAX } else { GATHER };
+        let mut index: SmallVec<[usize; 8]> = SmallVec::from_elem(0, outer.len());
+        let mut rest = start / inner;
+        for axis in (0..outer.len()).rev() {
+            index[axis] = rest % outer[axis].0;
+            rest /= outer[axis].0;
+        }
+        let mut within = start % inner;
+        let mut base: [isize; N] = std::array::from_fn(|i| {
+            let sum: isize =
+                index.iter().zip(outer).map(|(&at, axis)| at as isize * axis.1[i]).sum();
+            self.offsets[i] as isize + sum
+        });
+        let mut done = 0;
+        while done < length {
+            let count = (inner - within).min(length - done).min(limit);
+            let offsets =
+                std::array::from_fn(|i| (base[i] + within as isize * strides[i]) as usize);
+            body(done, &Span { offsets, strides, length: count });
+            done += count;
+            within += count;
+            if within == inner {
+                within = 0;
+                for axis in (0..outer.len()).rev() {
+                    let (size, axis_strides) = &outer[axis];
+                    index[axis] += 1;
+                    for i in 0..N {
+                        base[i] += axis_strides[i];
+                    }
+                    if index[axis] < *size {
+                        break;
+                    }
+                    index[axis] = 0;
+                    for i in 0..N {
+                        base[i] -= axis_strides[i] * *size as isize;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<const N: usize> Span<N> {
+    /// The number of elements.
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The elements of operand `i` in `data`, gathered into `scratch` when they must be.
+    pub(super) fn operand<'a, T: Copy>(
+        &self,
+        i: usize,
+        data: &'a [T],
+        scratch: &'a mut Scratch<T>,
+    ) -> Operand<'a, T> {
+        let offset = self.offsets[i];
+        match self.strides[i] {
+            0 => Operand::Scalar(data[offset]),
+            1 => Operand::Slice(&data[offset..][..self.length]),
+            stride => {
+                scratch.0.clear();
+                scratch.0.extend(
+                    (0..self.length as isize)
+                        .map(|at| data[(offset as isize + at * stride) as usize]),
+                );
+                Operand::Slice(&scratch.0)
+            }
+        }
+    }
+}
+
+/// Room for gathered elements.
+pub(super) struct Scratch<T>(SmallVec<[T; GATHER]>);
+
+impl<T: Copy> Scratch<T> {
+    pub(super) fn new() -> Self {
+        Self(SmallVec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_start_and_length_gives_the_elements_in_order() {
+        // A transposed, a broadcast and a backwards operand over [3, 2, 4].
+        let shape = TensorShape::from([3, 2, 4]);
+        let transposed = Layout::contiguous([4, 2, 3].into()).permute(&[2, 1, 0]);
+        let broadcast = Layout::contiguous([2, 1].into());
+        let backwards = Layout::contiguous([3, 2, 4].into()).slice(2, 3, 4, -1);
+        let data: Vec<usize> = (0..24).collect();
+        let expected: Vec<[usize; 3]> = (0..24)
+            .map(|n| {
+                let (a, b, c) = (n / 8, n / 4 % 2, n % 4);
+                [c * 6 + b * 3 + a, b, a * 8 + b * 4 + 3 - c]
+            })
+            .collect();
+        let spans = Spans::new(&shape, [&transposed, &broadcast, &backwards]);
+        for start in 0..24 {
+            for length in 0..=24 - start {
+                let mut seen = Vec::new();
+                spans.walk(start, length, |at, span| {
+                    assert_eq!(at, seen.len());
+                    let mut scratch: [Scratch<usize>; 3] = std::array::from_fn(|_| Scratch::new());
+                    let [s0, s1, s2] = &mut scratch;
+                    let operands = [
+                        span.operand(0, &data, s0),
+                        span.operand(1, &data, s1),
+                        span.operand(2, &data, s2),
+                    ];
+                    for k in 0..span.length() {
+                        seen.push(operands.map(|operand| match operand {
+                            Operand::Slice(slice) => slice[k],
+                            Operand::Scalar(value) => value,
+                        }));
+                    }
+                });
+                assert_eq!(seen, expected[start..start + length]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_contiguous_tensor_is_one_span() {
+        let shape = TensorShape::from([3, 1, 5, 7]);
+        let layout = Layout::contiguous(shape.clone());
+        let mut lengths = Vec::new();
+        Spans::new(&shape, [&layout]).walk(0, 105, |_, span| lengths.push(span.length()));
+        assert_eq!(lengths, [105]);
+    }
+}

@@ -1,0 +1,115 @@
+//! How tensors print: `Display` the elements, `Debug` what the tensor is.
+
+use std::fmt;
+
+use crate::{BitNetDType, BitNetTensor, Device};
+
+/// With more elements than this, only the edges of each axis are shown.
+const THRESHOLD: usize = 1000;
+/// How many elements an edge has.
+const EDGE: usize = 3;
+
+impl fmt::Debug for BitNetTensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BitNetTensor({}{}", self.dtype(), self.shape())?;
+        if !self.is_contiguous() {
+            write!(f, ", strides {:?}", self.layout().strides())?;
+        }
+        if self.device() != Device::CPU {
+            write!(f, ", {}", self.device())?;
+        }
+        f.write_str(")")
+    }
+}
+
+/// The elements in nested brackets, then the type and the shape. Reads the device.
+impl fmt::Display for BitNetTensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let values = self.to_f64_vec().map_err(|_| fmt::Error)?;
+        let shown_type =
+            if self.dtype() == BitNetDType::Ternary { BitNetDType::F32 } else { self.dtype() };
+        let format = |value: f64| match shown_type {
+            BitNetDType::Bool => String::from(if value == 0.0 { "false" } else { "true" }),
+            dtype if dtype.is_float() => match f.precision() {
+                Some(precision) => format!("{value:.precision$}"),
+                None => format!("{value:.4}"),
+            },
+            _ => format!("{value:.0}"),
+        };
+        let summarize = values.len() > THRESHOLD;
+        let mut printer =
+            Printer { shape: self.shape(), values: &values, summarize, format: &format };
+        let mut text = String::new();
+        printer.print(0, 0, &mut text);
+        write!(f, "{text}\n{}{}", self.dtype(), self.shape())
+    }
+}
+
+struct Printer<'a> {
+    shape: &'a [usize],
+    values: &'a [f64],
+    summarize: bool,
+    format: &'a dyn Fn(f64) -> String,
+}
+
+impl Printer<'_> {
+    /// Prints the part whose first element is `start`, nested `axis` deep.
+    fn print(&mut self, axis: usize, start: usize, text: &mut String) {
+        let Some(&size) = self.shape.get(axis) else {
+            text.push_str(&(self.format)(self.values[start]));
+            return;
+        };
+        let stride: usize = self.shape[axis + 1..].iter().product();
+        let innermost = axis + 1 == self.shape.len();
+        text.push('[');
+        let mut index = 0;
+        while index < size {
+            if index > 0 {
+                let separator = if innermost {
+                    ", ".to_owned()
+                } else {
+                    format!(",\n{}", " ".repeat(axis + 1))
+                };
+                text.push_str(&separator);
+            }
+            if self.summarize && index == EDGE && size > 2 * EDGE {
+                text.push_str("...");
+                index = size - EDGE;
+                continue;
+            }
+            self.print(axis + 1, start + index * stride, text);
+            index += 1;
+        }
+        text.push(']');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{BitNetDType, BitNetTensor};
+
+    #[test]
+    fn elements_print_in_nested_brackets() -> crate::Result<()> {
+        let x = BitNetTensor::from_vec(vec![1.0f32, -2.5, 0.0, 4.0], [2, 2])?;
+        assert_eq!(x.to_string(), "[[1.0000, -2.5000],\n [0.0000, 4.0000]]\nf32[2, 2]");
+        assert_eq!(format!("{x:.1}"), "[[1.0, -2.5],\n [0.0, 4.0]]\nf32[2, 2]");
+        assert_eq!(BitNetTensor::scalar(7u32)?.to_string(), "7\nu32[]");
+        assert_eq!(BitNetTensor::zeros([0, 3], BitNetDType::F32)?.to_string(), "[]\nf32[0, 3]");
+        Ok(())
+    }
+
+    #[test]
+    fn long_axes_show_their_edges() -> crate::Result<()> {
+        let x = BitNetTensor::arange(0..2000)?;
+        assert_eq!(x.to_string(), "[0, 1, 2, ..., 1997, 1998, 1999]\nu32[2000]");
+        Ok(())
+    }
+
+    #[test]
+    fn debug_says_what_the_tensor_is() -> crate::Result<()> {
+        let x = BitNetTensor::zeros([2, 3], BitNetDType::F32)?;
+        assert_eq!(format!("{x:?}"), "BitNetTensor(f32[2, 3])");
+        assert_eq!(format!("{:?}", x.transpose(0, 1)?), "BitNetTensor(f32[3, 2], strides [1, 3])");
+        Ok(())
+    }
+}

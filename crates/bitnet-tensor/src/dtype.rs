@@ -1,0 +1,306 @@
+//! Element types, their promotion, and the Rust types that hold them.
+
+use std::fmt;
+
+use bytemuck::{CheckedBitPattern, NoUninit};
+use half::{bf16, f16};
+
+/// The type of a tensor's elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum BitNetDType {
+    /// One byte, 0 or 1.
+    Bool,
+    /// Unsigned 8-bit integer.
+    U8,
+    /// Unsigned 16-bit integer.
+    U16,
+    /// Unsigned 32-bit integer.
+    U32,
+    /// Unsigned 64-bit integer.
+    U64,
+    /// Signed 8-bit integer.
+    I8,
+    /// Signed 16-bit integer.
+    I16,
+    /// Signed 32-bit integer.
+    I32,
+    /// Signed 64-bit integer.
+    I64,
+    /// IEEE 754 half precision.
+    F16,
+    /// bfloat16: the upper half of an `F32`.
+    BF16,
+    /// IEEE 754 single precision.
+    F32,
+    /// IEEE 754 double precision.
+    F64,
+    /// A weight of −1, 0 or +1 times a scale of its row, in packed codes.
+    Ternary,
+}
+
+impl BitNetDType {
+    /// Bytes of one element; `None` for packed types, whose elements share bytes.
+    pub const fn size_in_bytes(self) -> Option<usize> {
+        match self {
+            Self::Bool | Self::U8 | Self::I8 => Some(1),
+            Self::U16 | Self::I16 | Self::F16 | Self::BF16 => Some(2),
+            Self::U32 | Self::I32 | Self::F32 => Some(4),
+            Self::U64 | Self::I64 | Self::F64 => Some(8),
+            Self::Ternary => None,
+        }
+    }
+
+    /// Whether this is `F16`, `BF16`, `F32` or `F64`.
+    pub const fn is_float(self) -> bool {
+        matches!(self, Self::F16 | Self::BF16 | Self::F32 | Self::F64)
+    }
+
+    /// Whether this is a signed or unsigned integer (`Bool` is neither).
+    pub const fn is_integer(self) -> bool {
+        self.is_signed_integer() || self.is_unsigned_integer()
+    }
+
+    /// Whether this is a signed integer.
+    pub const fn is_signed_integer(self) -> bool {
+        matches!(self, Self::I8 | Self::I16 | Self::I32 | Self::I64)
+    }
+
+    /// Whether this is an unsigned integer.
+    pub const fn is_unsigned_integer(self) -> bool {
+        matches!(self, Self::U8 | Self::U16 | Self::U32 | Self::U64)
+    }
+
+    /// The type that holds both, by the Python array API standard (2024.12, "Type promotion"):
+    ///
+    /// | | |
+    /// |---|---|
+    /// | signed, signed or unsigned, unsigned | the wider |
+    /// | signed, unsigned | the narrowest signed type that holds both; `U64` with signed: none |
+    /// | float, float | the wider; `F16` with `BF16`: `F32` |
+    /// | equal types | that type |
+    /// | anything else | none: cast explicitly |
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetDType::*;
+    /// assert_eq!(U8.promote(I8), Some(I16));
+    /// assert_eq!(F16.promote(BF16), Some(F32));
+    /// assert_eq!(F32.promote(I32), None);
+    /// ```
+    pub fn promote(self, other: Self) -> Option<Self> {
+        if self == other {
+            return Some(self);
+        }
+        let (a, b) = (self.size_in_bytes()?, other.size_in_bytes()?);
+        let wider = if a >= b { self } else { other };
+        if self.is_float() && other.is_float() {
+            return Some(if a == b { Self::F32 } else { wider });
+        }
+        if !self.is_integer() || !other.is_integer() {
+            return None;
+        }
+        if self.is_signed_integer() == other.is_signed_integer() {
+            return Some(wider);
+        }
+        let (signed, unsigned) = if self.is_signed_integer() { (a, b) } else { (b, a) };
+        match signed.max(2 * unsigned) {
+            1 => Some(Self::I8),
+            2 => Some(Self::I16),
+            4 => Some(Self::I32),
+            8 => Some(Self::I64),
+            _ => None,
+        }
+    }
+
+    /// The lower-case name, as it is displayed: `f32`, `bf16`, `ternary`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::U8 => "u8",
+            Self::U16 => "u16",
+            Self::U32 => "u32",
+            Self::U64 => "u64",
+            Self::I8 => "i8",
+            Self::I16 => "i16",
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::F16 => "f16",
+            Self::BF16 => "bf16",
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::Ternary => "ternary",
+        }
+    }
+}
+
+impl fmt::Display for BitNetDType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A Rust type that can be the element of a dense tensor.
+pub trait Element: CheckedBitPattern + NoUninit + Send + Sync + PartialEq + fmt::Debug {
+    /// The corresponding [`BitNetDType`].
+    const DTYPE: BitNetDType;
+}
+
+/// An element with arithmetic, and the conversions between any two of them.
+pub(crate) trait Number: Element + bytemuck::Pod {
+    /// Whether it is a floating point type.
+    const IS_FLOAT: bool;
+    fn to_f64(self) -> f64;
+    /// Floats round to nearest even; integers truncate toward zero and saturate, NaN becomes 0.
+    fn from_f64(value: f64) -> Self;
+    /// The integer; floats truncate.
+    fn to_i128(self) -> i128;
+    /// Floats round to nearest even; integers keep the low bits.
+    fn from_i128(value: i128) -> Self;
+
+    /// The conversion of [`BitNetTensor::to_dtype`](crate::BitNetTensor::to_dtype).
+    #[inline(always)]
+    fn cast<T: Number>(self) -> T {
+        if Self::IS_FLOAT { T::from_f64(self.to_f64()) } else { T::from_i128(self.to_i128()) }
+    }
+}
+
+macro_rules! element {
+    ($($rust:ty => $dtype:ident),+) => {$(
+        impl Element for $rust {
+            const DTYPE: BitNetDType = BitNetDType::$dtype;
+        }
+    )+};
+}
+element!(bool => Bool, u8 => U8, u16 => U16, u32 => U32, u64 => U64, i8 => I8, i16 => I16,
+         i32 => I32, i64 => I64, f16 => F16, bf16 => BF16, f32 => F32, f64 => F64);
+
+macro_rules! number {
+    ($is_float:literal: $($rust:ty),+) => {$(
+        impl Number for $rust {
+            const IS_FLOAT: bool = $is_float;
+            #[inline(always)]
+            fn to_f64(self) -> f64 { self as f64 }
+            #[inline(always)]
+            fn from_f64(value: f64) -> Self { value as $rust }
+            #[inline(always)]
+            fn to_i128(self) -> i128 { self as i128 }
+            #[inline(always)]
+            fn from_i128(value: i128) -> Self { value as $rust }
+        }
+    )+};
+}
+number!(false: u8, u16, u32, u64, i8, i16, i32, i64);
+number!(true: f32, f64);
+
+macro_rules! half_number {
+    ($($rust:ty),+) => {$(
+        impl Number for $rust {
+            const IS_FLOAT: bool = true;
+            #[inline(always)]
+            fn to_f64(self) -> f64 { <$rust>::to_f64(self) }
+            #[inline(always)]
+            fn from_f64(value: f64) -> Self { <$rust>::from_f64(value) }
+            #[inline(always)]
+            fn to_i128(self) -> i128 { <$rust>::to_f64(self) as i128 }
+            #[inline(always)]
+            fn from_i128(value: i128) -> Self { <$rust>::from_f64(value as f64) }
+        }
+    )+};
+}
+half_number!(f16, bf16);
+
+/// Runs `$body` with `$T` bound to the Rust type of a numeric dense dtype; `$other` otherwise.
+macro_rules! with_number_type {
+    ($dtype:expr, $T:ident => $body:expr, $other:expr) => {
+        match $dtype {
+            $crate::BitNetDType::U8 => {
+                type $T = u8;
+                $body
+            }
+            $crate::BitNetDType::U16 => {
+                type $T = u16;
+                $body
+            }
+            $crate::BitNetDType::U32 => {
+                type $T = u32;
+                $body
+            }
+            $crate::BitNetDType::U64 => {
+                type $T = u64;
+                $body
+            }
+            $crate::BitNetDType::I8 => {
+                type $T = i8;
+                $body
+            }
+            $crate::BitNetDType::I16 => {
+                type $T = i16;
+                $body
+            }
+            $crate::BitNetDType::I32 => {
+                type $T = i32;
+                $body
+            }
+            $crate::BitNetDType::I64 => {
+                type $T = i64;
+                $body
+            }
+            $crate::BitNetDType::F16 => {
+                type $T = half::f16;
+                $body
+            }
+            $crate::BitNetDType::BF16 => {
+                type $T = half::bf16;
+                $body
+            }
+            $crate::BitNetDType::F32 => {
+                type $T = f32;
+                $body
+            }
+            $crate::BitNetDType::F64 => {
+                type $T = f64;
+                $body
+            }
+            _ => $other,
+        }
+    };
+}
+pub(crate) use with_number_type;
+
+#[cfg(test)]
+mod tests {
+    use super::BitNetDType::{self, *};
+
+    const ALL: [BitNetDType; 14] =
+        [Bool, U8, U16, U32, U64, I8, I16, I32, I64, F16, BF16, F32, F64, Ternary];
+
+    #[test]
+    fn promotion_is_symmetric_and_idempotent() {
+        for a in ALL {
+            assert_eq!(a.promote(a), Some(a));
+            for b in ALL {
+                assert_eq!(a.promote(b), b.promote(a), "{a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn promotion_follows_the_array_api_table() {
+        // Rows of "Mixed integer kinds" and "Floating-point" of the standard.
+        for (a, b, expected) in [
+            (I8, U8, Some(I16)),
+            (I8, U16, Some(I32)),
+            (I8, U32, Some(I64)),
+            (I64, U32, Some(I64)),
+            (I32, U16, Some(I32)),
+            (I64, U64, None),
+            (F32, F64, Some(F64)),
+            (F16, F32, Some(F32)),
+            (Bool, I8, None),
+            (I32, F32, None),
+        ] {
+            assert_eq!(a.promote(b), expected, "{a} {b}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Matrix products: dense, int8 and ternary.
+
+use smallvec::smallvec;
+
+use super::{Derivative, Gradients, Operation, Specs, TensorSpec};
+use crate::backend::dispatch::apply_one;
+use crate::error::{Result, bail};
+use crate::{BitNetDType, BitNetTensor, TensorShape};
+
+/// The matrix product of the last two axes; leading axes broadcast.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MatMul;
+
+impl Operation for MatMul {
+    fn name(&self) -> &'static str {
+        "matmul"
+    }
+
+    fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
+        let (a, b) = (inputs[0], inputs[1]);
+        let dtype = a.dtype();
+        if b.dtype() != dtype || !matches!(dtype, BitNetDType::F32 | BitNetDType::F64) {
+            bail!(DTypeMismatch, self.name(), inputs, "takes two f32 or two f64 operands");
+        }
+        let (a_rank, b_rank) = (a.rank(), b.rank());
+        if a_rank < 2 || b_rank < 2 {
+            bail!(ShapeMismatch, self.name(), inputs, "takes operands of two or more axes");
+        }
+        let (rows, inner) = (a.shape()[a_rank - 2], a.shape()[a_rank - 1]);
+        let (b_inner, columns) = (b.shape()[b_rank - 2], b.shape()[b_rank - 1]);
+        if inner != b_inner {
+            bail!(ShapeMismatch, self.name(), inputs, "{inner} columns meet {b_inner} rows");
+        }
+        let batch = |t: &BitNetTensor| TensorShape::from(&t.shape()[..t.rank() - 2]);
+        match batch(a).broadcast(&batch(b)) {
+            Ok(batch) => {
+                let shape: TensorShape = batch.iter().copied().chain([rows, columns]).collect();
+                Ok(smallvec![TensorSpec::new(shape, dtype)])
+            }
+            Err((axis, left, right)) => bail!(
+                BroadcastError,
+                self.name(),
+                inputs,
+                "batch shapes do not broadcast: axis {axis} has sizes {left} and {right}"
+            ),
+        }
+    }
+
+    fn backward(&self, context: &Derivative<'_>) -> Result<Gradients> {
+        let (a, b, dy) = (context.inputs[0], context.inputs[1], context.gradient);
+        let da = dy.matmul(&b.transpose(-1, -2)?)?.sum_to(a.shape())?;
+        let db = a.transpose(-1, -2)?.matmul(dy)?.sum_to(b.shape())?;
+        Ok(smallvec![Some(da), Some(db)])
+    }
+}
+
+/// `x · wᵀ` for `x [.., in]` and dense weights `w [out, in]`, computed in `f32`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Linear;
+
+impl Operation for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
+        let (x, weight) = (inputs[0], inputs[1]);
+        let weights =
+            matches!(weight.dtype(), BitNetDType::F32 | BitNetDType::BF16 | BitNetDType::F16);
+        if x.dtype() != BitNetDType::F32 || !weights {
+            bail!(
+                DTypeMismatch,
+                self.name(),
+                inputs,
+                "takes f32 and weights of f32, f16, bf16 or ternary"
+            );
+        }
+        let (Some((&features, leading)), &[out, inner]) =
+            (x.shape().split_last(), &**weight.shape())
+        else {
+            bail!(ShapeMismatch, self.name(), inputs, "takes [.., in] and weights [out, in]");
+        };
+        if features != inner {
+            bail!(
+                ShapeMismatch,
+                self.name(),
+                inputs,
+                "{features} features meet weights for {inner}"
+            );
+        }
+        let shape: TensorShape = leading.iter().copied().chain([out]).collect();
+        Ok(smallvec![TensorSpec::new(shape, BitNetDType::F32)])
+    }
+
+    fn backward(&self, context: &Derivative<'_>) -> Result<Gradients> {
+        let (x, weight, dy) = (context.inputs[0], context.inputs[1], context.gradient);
+        let dx = dy.matmul_rows(&weight.to_dtype(BitNetDType::F32)?)?;
+        let (rows_x, rows_dy) = (x.as_rows()?, dy.as_rows()?);
+        let dw = rows_dy.transpose(0, 1)?.matmul(&rows_x)?.to_dtype(weight.dtype())?;
+        Ok(smallvec![Some(dx.reshape(x.shape())?), Some(dw)])
+    }
+}
+
+/// `x · wᵀ` for a quantized activation and ternary weights `[out, in]`. Operands: codes
+/// `I8 [.., padded]`, scales `F32 [..]`, sums `I32 [..]`, the weight.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TernaryLinear {
+    /// The features of a row of codes; what follows is padding.
+    pub features: usize,
+}
+
+impl Operation for TernaryLinear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
+        infer_quantized(self.name(), self.features, inputs, BitNetDType::Ternary)
+    }
+}
+
+/// `x · wᵀ` for a quantized activation and int8 weights. Operands: codes `I8 [.., padded]`, scales
+/// `F32 [..]`, sums `I32 [..]`, weights `I8 [out, in]`, their scales `F32 [out]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LinearInt8 {
+    /// The features of a row of codes; what follows is padding.
+    pub features: usize,
+}
+
+impl Operation for LinearInt8 {
+    fn name(&self) -> &'static str {
+        "linear_int8"
+    }
+
+    fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
+        let specs = infer_quantized(self.name(), self.features, inputs, BitNetDType::I8)?;
+        let (weight, scales) = (inputs[3], inputs[4]);
+        if scales.dtype() != BitNetDType::F32 || *scales.shape() != [weight.shape()[0]] {
+            bail!(ShapeMismatch, self.name(), inputs, "weight scales are f32 [out]");
+        }
+        Ok(specs)
+    }
+}
+
+fn infer_quantized(
+    name: &'static str,
+    features: usize,
+    inputs: &[&BitNetTensor],
+    weights: BitNetDType,
+) -> Result<Specs> {
+    let (codes, scales, sums, weight) = (inputs[0], inputs[1], inputs[2], inputs[3]);
+    let types = [codes.dtype(), scales.dtype(), sums.dtype(), weight.dtype()];
+    if types != [BitNetDType::I8, BitNetDType::F32, BitNetDType::I32, weights] {
+        bail!(
+            DTypeMismatch,
+            name,
+            inputs,
+            "takes i8 codes, f32 scales, i32 sums and {weights} weights"
+        );
+    }
+    let (Some((&padded, leading)), &[out, inner]) = (codes.shape().split_last(), &**weight.shape())
+    else {
+        bail!(ShapeMismatch, name, inputs, "takes codes [.., padded] and weights [out, in]");
+    };
+    if padded < features || *scales.shape() != *leading || *sums.shape() != *leading {
+        bail!(ShapeMismatch, name, inputs, "codes, scales and sums do not fit");
+    }
+    if features != inner {
+        bail!(ShapeMismatch, name, inputs, "{features} features meet weights for {inner}");
+    }
+    let shape: TensorShape = leading.iter().copied().chain([out]).collect();
+    Ok(smallvec![TensorSpec::new(shape, BitNetDType::F32)])
+}
+
+/// # Matrix products
+impl BitNetTensor {
+    /// The matrix product over the last two axes; leading axes broadcast. Both `F32` or both
+    /// `F64`.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let a = BitNetTensor::from_vec(vec![1.0f32, 2.0, 3.0, 4.0], [2, 2])?;
+    /// assert_eq!(a.matmul(&a)?.to_vec::<f32>()?, [7.0, 10.0, 15.0, 22.0]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `ShapeMismatch`, `BroadcastError`, `DTypeMismatch`.
+    pub fn matmul(&self, other: &Self) -> Result<Self> {
+        apply_one(MatMul, &[self, other])
+    }
+
+    /// `self · weightᵀ` for `F32 [.., in]` and a weight `[out, in]`: dense (`F32`, `F16`, `BF16`;
+    /// computed in `f32`) or ternary (the activation is quantized to int8 first, W1.58A8).
+    ///
+    /// A row's result does not depend on the other rows.
+    ///
+    /// # Errors
+    /// `ShapeMismatch`, `DTypeMismatch`.
+    pub fn linear(&self, weight: &Self) -> Result<Self> {
+        if weight.dtype() == BitNetDType::Ternary {
+            return self.quantize_activation()?.linear(weight);
+        }
+        apply_one(Linear, &[self, weight])
+    }
+
+    /// All axes but the last as one: `[rows, features]`.
+    pub(crate) fn as_rows(&self) -> Result<Self> {
+        let features = self.shape().last().copied().unwrap_or(1);
+        let rows: usize = self.shape()[..self.rank().saturating_sub(1)].iter().product();
+        self.reshape([rows, features])
+    }
+
+    /// `[.., in] · [in, out]` as one product of all rows.
+    fn matmul_rows(&self, matrix: &Self) -> Result<Self> {
+        self.as_rows()?.matmul(matrix)
+    }
+}

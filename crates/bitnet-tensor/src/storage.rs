@@ -1,0 +1,108 @@
+//! Where a tensor's bytes are: a block of the pool, foreign bytes used where they lie (a
+//! mapped file, an array of another library, data in the program), memory of a device, or the
+//! codes and scales of a packed weight.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::memory::{HybridMemoryPool, PoolBlock};
+use crate::{BitNetTensor, Device};
+
+/// Storage shared by the tensors that view it.
+#[derive(Clone, Debug)]
+pub enum Storage {
+    /// Bytes in the memory of the host.
+    Host(Arc<HostBuffer>),
+    /// Memory that only its backend can read.
+    Device(Arc<dyn DeviceBuffer>),
+    /// A packed ternary weight.
+    Packed(Arc<PackedTernary>),
+}
+
+/// Memory of a device, as its backend knows it.
+pub trait DeviceBuffer: Any + Send + Sync + fmt::Debug {
+    /// The device that holds the memory.
+    fn device(&self) -> Device;
+    /// Its length in bytes.
+    fn byte_len(&self) -> usize;
+    /// The concrete type, for the backend that made it.
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// Foreign bytes that a tensor uses in place. They must not change while it does.
+pub type ForeignBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+
+/// Bytes in the memory of the host.
+pub enum HostBuffer {
+    /// A block of the memory pool, writable when it is not shared.
+    Pool(PoolBlock),
+    /// Part of foreign bytes, read-only.
+    External {
+        /// Whom the bytes belong to.
+        owner: ForeignBytes,
+        /// Where the part begins, in bytes.
+        start: usize,
+        /// How long it is, in bytes.
+        length: usize,
+    },
+}
+
+impl HostBuffer {
+    /// A block of the global pool with unspecified contents, or `None` when memory ran out.
+    pub(crate) fn allocate(byte_len: usize) -> Option<Self> {
+        HybridMemoryPool::global().allocate(byte_len).map(Self::Pool)
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Pool(block) => block,
+            Self::External { owner, start, length } => {
+                let bytes: &[u8] = (**owner).as_ref();
+                &bytes[*start..*start + *length]
+            }
+        }
+    }
+
+    /// The bytes for writing; `None` for foreign ones.
+    pub(crate) fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        match self {
+            Self::Pool(block) => Some(block),
+            Self::External { .. } => None,
+        }
+    }
+}
+
+impl fmt::Debug for HostBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self {
+            Self::Pool(_) => "Pool",
+            Self::External { .. } => "External",
+        };
+        write!(f, "{kind}({} bytes)", self.bytes().len())
+    }
+}
+
+/// How the codes of a ternary weight are laid out. The codes are two bits each, `t + 1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TernaryLayout {
+    /// Hugging Face's: value (o, k) in byte `[o mod (rows/4)][k]`, bits `2·(o div (rows/4))`.
+    HuggingFace,
+    /// One I8 code (−1, 0, 1) per byte, row-major.
+    Bytes,
+    /// Tiles for the CPU's kernels, see `bitnet_kernels::ternary`.
+    Tiled,
+}
+
+/// A ternary weight `[rows, columns]`: codes in some layout and one scale per row. Both are
+/// tensors, so that they live where the device wants them.
+#[derive(Debug)]
+pub struct PackedTernary {
+    pub(crate) layout: TernaryLayout,
+    /// U8 bytes in `layout`.
+    pub(crate) codes: BitNetTensor,
+    /// F32 `[rows]`: element = code × scale.
+    pub(crate) scales: BitNetTensor,
+}
