@@ -1,0 +1,290 @@
+//! Continuing a sequence token by token, as text.
+//!
+//! ```text
+//! prompt → logits → sampler → token → text stream → stop matcher → pieces of text
+//!            ↑___________________|
+//! ```
+
+use std::time::{Duration, Instant};
+
+use bitnet_tensor::BitNetTensor;
+
+use crate::error::{LlmError, Result};
+use crate::sampler::{Sampler, SamplingParams};
+use crate::session::Session;
+use crate::stop::StopMatcher;
+use crate::text_stream::TextStream;
+
+/// What ends a generation and how tokens are chosen.
+#[derive(Debug, Clone)]
+pub struct GenerationOptions {
+    /// How tokens are chosen.
+    pub sampling: SamplingParams,
+    /// The most tokens to generate; by default what the context still holds.
+    pub max_tokens: Option<usize>,
+    /// Texts that end the generation; they are not part of it.
+    pub stop_strings: Vec<String>,
+    /// Whether the model's stop tokens are taken as any other.
+    pub ignore_stop_tokens: bool,
+}
+
+impl Default for GenerationOptions {
+    fn default() -> Self {
+        Self {
+            sampling: SamplingParams::default(),
+            max_tokens: None,
+            stop_strings: Vec::new(),
+            ignore_stop_tokens: false,
+        }
+    }
+}
+
+/// Why a generation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FinishReason {
+    /// At a stop token or a stop string.
+    Stop,
+    /// At the number of tokens asked for.
+    Length,
+    /// At the end of the context.
+    ContextFull,
+    /// By the caller.
+    Cancelled,
+}
+
+/// A generation as a whole.
+#[derive(Debug, Clone)]
+pub struct Generation {
+    /// The tokens of the prompt.
+    pub prompt_ids: Vec<u32>,
+    /// The tokens after it, without the stop token.
+    pub generated_ids: Vec<u32>,
+    /// Their text, up to a stop string.
+    pub text: String,
+    /// Why it ended.
+    pub finish_reason: FinishReason,
+    /// How long it took.
+    pub timing: Timing,
+}
+
+/// How long a generation took.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Timing {
+    /// Tokens of the prompt that had to be read (those remembered are not).
+    pub prefill_tokens: usize,
+    /// Reading them.
+    pub prefill: Duration,
+    /// From the beginning until the first token was chosen.
+    pub first_token: Duration,
+    /// Passes of one token after the first was chosen.
+    pub decode_tokens: usize,
+    /// The time of those passes, with sampling.
+    pub decode: Duration,
+}
+
+impl Timing {
+    /// Tokens of the prompt read in a second.
+    pub fn prefill_tokens_per_second(&self) -> f64 {
+        rate(self.prefill_tokens, self.prefill)
+    }
+
+    /// Tokens generated in a second, after the first.
+    pub fn decode_tokens_per_second(&self) -> f64 {
+        rate(self.decode_tokens, self.decode)
+    }
+}
+
+fn rate(count: usize, time: Duration) -> f64 {
+    if count == 0 { 0.0 } else { count as f64 / time.as_secs_f64().max(1e-9) }
+}
+
+/// A generation under way: an iterator over pieces of text.
+///
+/// A piece never ends in the middle of a character, and never holds the beginning of a stop
+/// string that may yet complete.
+pub struct Generator<'a> {
+    session: &'a mut Session,
+    sampler: Sampler,
+    stream: Option<TextStream>,
+    stops: Option<StopMatcher>,
+    ignore_stop_tokens: bool,
+    remaining: usize,
+    /// The most tokens end where the context does, not where the caller said.
+    ends_with_context: bool,
+    logits: BitNetTensor,
+    prompt_ids: Vec<u32>,
+    generated_ids: Vec<u32>,
+    text: String,
+    finish_reason: Option<FinishReason>,
+    started: Instant,
+    timing: Timing,
+}
+
+impl<'a> Generator<'a> {
+    /// Reads the prompt, of which the session may remember a part, and is then ready to
+    /// generate. `progress` is told how many tokens are read, of how many.
+    ///
+    /// # Errors
+    /// As [`Session::read_all`]; [`LlmError::Sample`] and [`LlmError::StopString`] for bad options.
+    pub fn new(
+        session: &'a mut Session,
+        prompt_ids: &[u32],
+        options: &GenerationOptions,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Self> {
+        let started = Instant::now();
+        let sampler = Sampler::new(options.sampling.clone())?;
+        let stops = StopMatcher::new(options.stop_strings.iter().cloned())?;
+        let stream = session.model().tokenizer().ok().map(|tokenizer| tokenizer.stream(true));
+        let mut prefill_tokens = 0;
+        let logits = session.read_all(prompt_ids, &mut |done, total| {
+            prefill_tokens = total;
+            progress(done, total);
+        })?;
+        // The last token generated is not read, so one more fits than there is room for.
+        let room = session.capacity() - prompt_ids.len() + 1;
+        let asked = options.max_tokens.unwrap_or(usize::MAX);
+        Ok(Self {
+            session,
+            sampler,
+            stream,
+            stops: Some(stops),
+            ignore_stop_tokens: options.ignore_stop_tokens,
+            remaining: asked.min(room),
+            ends_with_context: room < asked,
+            logits,
+            prompt_ids: prompt_ids.to_vec(),
+            generated_ids: Vec::new(),
+            text: String::new(),
+            finish_reason: None,
+            started,
+            timing: Timing { prefill_tokens, prefill: started.elapsed(), ..Timing::default() },
+        })
+    }
+
+    /// The next piece of text, perhaps empty when a token completes no character; `None` at the
+    /// end.
+    ///
+    /// # Errors
+    /// When the model cannot go on, e.g. its logits are not numbers.
+    pub fn next_piece(&mut self) -> Result<Option<String>> {
+        if self.finish_reason.is_some() {
+            return Ok(None);
+        }
+        if self.remaining == 0 {
+            let reason = if self.ends_with_context {
+                FinishReason::ContextFull
+            } else {
+                FinishReason::Length
+            };
+            return self.end(reason).map(Some);
+        }
+        let begun = Instant::now();
+        if let Some(&last) = self.generated_ids.last() {
+            self.logits = self.session.read(&[last], &mut |_, _| {})?;
+        }
+        let id = self.choose()?;
+        if self.generated_ids.is_empty() {
+            self.timing.first_token = self.started.elapsed();
+        } else {
+            self.timing.decode_tokens += 1;
+            self.timing.decode += begun.elapsed();
+        }
+        self.remaining -= 1;
+        if !self.ignore_stop_tokens && self.session.model().stop_ids().contains(&id) {
+            return self.end(FinishReason::Stop).map(Some);
+        }
+        self.generated_ids.push(id);
+        let decoded = match &mut self.stream {
+            Some(stream) => stream.push(id)?.unwrap_or_default(),
+            None => String::new(),
+        };
+        let Some(stops) = &mut self.stops else { return Ok(None) };
+        let emitted = stops.push(&decoded);
+        self.text.push_str(&emitted.text);
+        if emitted.stopped_by.is_some() {
+            self.finish_reason = Some(FinishReason::Stop);
+        }
+        Ok(Some(emitted.text))
+    }
+
+    fn choose(&mut self) -> Result<u32> {
+        if self.sampler.params().temperature == 0.0
+            && self.sampler.params().repetition_penalty == 1.0
+        {
+            // Only the id leaves the device.
+            let id: u32 = self.logits.argmax()?.to_vec::<u32>()?[0];
+            let best = self.logits.narrow(-1, id as usize, 1)?.item::<f32>()?;
+            if best.is_finite() {
+                return Ok(id);
+            } // else the sampler says what is wrong
+        }
+        let logits = self.logits.to_vec::<f32>()?;
+        let history: Vec<u32> =
+            self.prompt_ids.iter().chain(&self.generated_ids).copied().collect();
+        Ok(self.sampler.sample(&logits, &history)?)
+    }
+
+    /// Emits what was held back.
+    fn end(&mut self, reason: FinishReason) -> Result<String> {
+        self.finish_reason = Some(reason);
+        let rest = self.stream.take().map(TextStream::finish).transpose()?.unwrap_or_default();
+        let Some(mut stops) = self.stops.take() else { return Ok(String::new()) };
+        let emitted = stops.push(&rest);
+        let mut piece = emitted.text;
+        if emitted.stopped_by.is_none() {
+            piece.push_str(&stops.finish());
+        } else {
+            self.finish_reason = Some(FinishReason::Stop);
+        }
+        self.text.push_str(&piece);
+        Ok(piece)
+    }
+
+    /// Ends the generation by the wish of the caller and returns the text that was held back.
+    ///
+    /// # Errors
+    /// When the held back bytes cannot be decoded.
+    pub fn cancel(&mut self) -> Result<String> {
+        if self.finish_reason.is_some() {
+            Ok(String::new())
+        } else {
+            self.end(FinishReason::Cancelled)
+        }
+    }
+
+    /// The generation so far.
+    pub fn finish(self) -> Generation {
+        Generation {
+            prompt_ids: self.prompt_ids,
+            generated_ids: self.generated_ids,
+            text: self.text,
+            finish_reason: self.finish_reason.unwrap_or(FinishReason::Cancelled),
+            timing: self.timing,
+        }
+    }
+}
+
+impl Iterator for Generator<'_> {
+    type Item = Result<String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_piece().transpose()
+    }
+}
+
+/// Continues a prompt in a session to the end.
+///
+/// # Errors
+/// As [`Generator::new`] and [`Generator::next_piece`].
+pub fn generate(
+    session: &mut Session,
+    prompt_ids: &[u32],
+    options: &GenerationOptions,
+) -> Result<Generation, LlmError> {
+    let mut generator = Generator::new(session, prompt_ids, options, &mut |_, _| {})?;
+    while generator.next_piece()?.is_some() {}
+    Ok(generator.finish())
+}

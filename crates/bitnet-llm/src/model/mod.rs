@@ -1,0 +1,241 @@
+//! A loaded model: its configuration, parameters, tokenizer and chat template.
+
+mod decoder;
+mod files;
+mod head;
+mod kv_cache;
+mod load;
+mod synthetic;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bitnet_tensor::Device;
+
+use crate::chat_template::ChatTemplate;
+use crate::config::{GenerationConfig, ModelConfig};
+use crate::error::{LlmError, Result};
+use crate::tokenizer::Tokenizer;
+
+pub use decoder::{Decoder, DecoderLayer, LogitsOf};
+pub use files::{EmbeddedModel, ModelFiles, TensorInfo, WeightFiles};
+pub use head::HeadPrecision;
+pub use kv_cache::{KvCache, LayerCache};
+
+/// The longest context that is prepared for unless [`LoadOptions::context`] says otherwise, in
+/// tokens; a model's own limit may be lower.
+pub const DEFAULT_CONTEXT: usize = 8192;
+
+/// How a model is loaded.
+#[derive(Clone, Copy)]
+pub struct LoadOptions<'a> {
+    /// Where it runs.
+    pub device: Device,
+    /// How the output head is computed.
+    pub output_head: HeadPrecision,
+    /// The longest context in tokens; by default the model's, up to [`DEFAULT_CONTEXT`].
+    pub context: Option<usize>,
+    /// Told how many layers are loaded.
+    pub progress: Option<&'a dyn Fn(Progress)>,
+}
+
+impl Default for LoadOptions<'_> {
+    fn default() -> Self {
+        Self {
+            device: Device::CPU,
+            output_head: HeadPrecision::default(),
+            context: None,
+            progress: None,
+        }
+    }
+}
+
+/// How far a long task is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Steps done.
+    pub done: usize,
+    /// Steps in all.
+    pub total: usize,
+}
+
+/// A model ready to run. Shared by the sessions that use it.
+pub struct Model {
+    config: ModelConfig,
+    decoder: Decoder,
+    /// Absent in a synthetic model, which has no text.
+    text: Option<TextProcessing>,
+    stop_ids: Vec<u32>,
+    generation_config: GenerationConfig,
+    context: usize,
+    device: Device,
+}
+
+struct TextProcessing {
+    tokenizer: Tokenizer,
+    chat_template: Option<ChatTemplate>,
+}
+
+impl Model {
+    /// Loads the model in the directory `path`.
+    ///
+    /// # Errors
+    /// Names the file, the tensor or key, and the reason.
+    pub fn load(path: &Path, options: &LoadOptions<'_>) -> Result<Arc<Self>> {
+        Self::from_files(&ModelFiles::open(path)?, options)
+    }
+
+    /// Loads a model from its files.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn from_files(files: &ModelFiles, options: &LoadOptions<'_>) -> Result<Arc<Self>> {
+        let in_config = |error| LlmError::Config { origin: files.origin.clone(), error };
+        let in_file = |reason: String| LlmError::Model { origin: files.origin.clone(), reason };
+        let config = ModelConfig::from_json(&files.config).map_err(in_config)?;
+        let generation_config = match &files.generation_config {
+            Some(json) => GenerationConfig::from_json(json).map_err(in_config)?,
+            None => GenerationConfig::default(),
+        };
+        let tokenizer_config = files.tokenizer_config.as_deref();
+        let tokenizer = Tokenizer::from_json(&files.tokenizer, tokenizer_config)
+            .map_err(|error| in_file(error.to_string()))?;
+        if tokenizer.vocab_size() > config.vocab_size {
+            return Err(in_file(format!(
+                "tokenizer.json has {} tokens, the embedding only {} (vocab_size in config.json)",
+                tokenizer.vocab_size(),
+                config.vocab_size
+            )));
+        }
+        let template_file = files.chat_template.as_deref().map(std::str::from_utf8).transpose();
+        let template_file =
+            template_file.map_err(|error| in_file(format!("chat_template.jinja: {error}")))?;
+        let chat_template = ChatTemplate::from_files(&tokenizer, tokenizer_config, template_file)
+            .map_err(|error| in_file(error.to_string()))?;
+
+        let context = context_of(&config, options)?;
+        let decoder = load::load(&config, &files.weights, options, context)?;
+        let stop_ids = stop_ids(&config, &generation_config, &tokenizer, chat_template.as_ref());
+        Ok(Arc::new(Self {
+            config,
+            decoder,
+            text: Some(TextProcessing { tokenizer, chat_template }),
+            stop_ids,
+            generation_config,
+            context,
+            device: options.device,
+        }))
+    }
+
+    /// A model of the shapes of `config` with random ternary weights, to measure speed with. It
+    /// has no tokenizer. The same seed gives the same weights.
+    ///
+    /// # Errors
+    /// When memory cannot be had.
+    pub fn synthetic(
+        config: ModelConfig,
+        seed: u64,
+        options: &LoadOptions<'_>,
+    ) -> Result<Arc<Self>> {
+        let context = context_of(&config, options)?;
+        let decoder = synthetic::decoder(&config, seed, options, context)?;
+        Ok(Arc::new(Self {
+            config,
+            decoder,
+            text: None,
+            stop_ids: Vec::new(),
+            generation_config: GenerationConfig::default(),
+            context,
+            device: options.device,
+        }))
+    }
+
+    /// The hyperparameters.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// How the model's authors want it sampled.
+    pub fn generation_config(&self) -> &GenerationConfig {
+        &self.generation_config
+    }
+
+    /// The parameters and the forward pass.
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// The tokenizer.
+    ///
+    /// # Errors
+    /// When the model is synthetic.
+    pub fn tokenizer(&self) -> Result<&Tokenizer> {
+        match &self.text {
+            Some(text) => Ok(&text.tokenizer),
+            None => Err(LlmError::Model {
+                origin: "synthetic model".into(),
+                reason: "it has no tokenizer".into(),
+            }),
+        }
+    }
+
+    /// The chat template, where the model has one.
+    pub fn chat_template(&self) -> Option<&ChatTemplate> {
+        self.text.as_ref()?.chat_template.as_ref()
+    }
+
+    /// The tokens that end an answer: of `config.json`, `generation_config.json`, and the end of an
+    /// assistant's turn in the chat template.
+    pub fn stop_ids(&self) -> &[u32] {
+        &self.stop_ids
+    }
+
+    /// The longest context in tokens.
+    pub fn context(&self) -> usize {
+        self.context
+    }
+
+    /// Where it runs.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// An empty cache for one sequence of up to `capacity` tokens.
+    ///
+    /// # Errors
+    /// When memory cannot be had.
+    pub fn new_cache(&self, capacity: usize) -> Result<KvCache> {
+        let config = &self.config;
+        let shape = [1, capacity, config.num_key_value_heads, config.head_dim];
+        Ok(KvCache::new(config.num_hidden_layers, shape, self.device)?)
+    }
+}
+
+fn context_of(config: &ModelConfig, options: &LoadOptions<'_>) -> Result<usize> {
+    let limit = config.max_position_embeddings;
+    match options.context {
+        None => Ok(limit.min(DEFAULT_CONTEXT)),
+        Some(context) if (1..=limit).contains(&context) => Ok(context),
+        Some(context) => Err(LlmError::InvalidOption {
+            option: "context",
+            reason: format!("is {context}; this model takes 1 to {limit} tokens"),
+        }),
+    }
+}
+
+fn stop_ids(
+    config: &ModelConfig,
+    generation_config: &GenerationConfig,
+    tokenizer: &Tokenizer,
+    chat_template: Option<&ChatTemplate>,
+) -> Vec<u32> {
+    // A template that refuses the probe's plain exchange names no end of a turn.
+    let turn_end = chat_template.and_then(|template| template.turn_end(tokenizer).ok().flatten());
+    let mut ids = config.eos_token_ids.clone();
+    ids.extend(&generation_config.eos_token_ids);
+    ids.extend(tokenizer.eos());
+    ids.extend(turn_end);
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
