@@ -1,0 +1,137 @@
+//! Options that several subcommands share.
+
+use std::path::PathBuf;
+
+use bitnet::HeadPrecision;
+use bitnet::llm::config::GenerationConfig;
+use bitnet::llm::sampler::SamplingParams;
+use clap::Args;
+
+/// Which model, and how it runs.
+#[derive(Args)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct ModelArguments {
+    /// Directory with config.json, tokenizer.json and model.safetensors, as on Hugging Face
+    /// [default: the model inside of the program]
+    #[arg(long, short, value_name = "PATH")]
+    pub(crate) model: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) engine: EngineArguments,
+}
+
+/// How a model runs.
+#[derive(Args)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct EngineArguments {
+    /// Longest text in tokens, prompt included [default: the model's own limit, up to 8192]
+    #[arg(long, value_name = "N")]
+    pub(crate) context: Option<usize>,
+
+    /// The last layer with the weights of the file (exact), or with 8 bits (int8): faster
+    #[arg(long, value_name = "PRECISION", default_value_t = HeadPrecision::default(), value_parser = head_precision)]
+    pub(crate) output_head: HeadPrecision,
+
+    #[command(flatten)]
+    pub(crate) threads: ThreadArguments,
+
+    /// Where to compute; `bitnet devices` lists them
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+}
+
+/// How many threads compute.
+#[derive(Args)]
+pub(crate) struct ThreadArguments {
+    /// Threads that compute, 1 to 256; the text does not depend on it [default:
+    /// BITNET_NUM_THREADS, else every core]
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+}
+
+impl ThreadArguments {
+    /// Sets the number of threads and returns it.
+    pub(crate) fn apply(&self) -> usize {
+        if let Some(threads) = self.threads {
+            bitnet::kernels::parallel::set_num_threads(usize::from(threads));
+        }
+        bitnet::kernels::parallel::num_threads()
+    }
+}
+
+fn head_precision(text: &str) -> Result<HeadPrecision, String> {
+    text.parse()
+}
+
+/// How tokens are chosen. What is not given is decided by the subcommand.
+#[derive(Args)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct SamplingArguments {
+    /// 0 always takes the most likely token; 1 draws as the model predicts
+    #[arg(long, value_name = "T")]
+    temperature: Option<f32>,
+
+    /// Draw from the K most likely tokens; 0 is off
+    #[arg(long, value_name = "K")]
+    top_k: Option<usize>,
+
+    /// Draw from the most likely tokens that together have probability P; 1 is off
+    #[arg(long, value_name = "P")]
+    top_p: Option<f32>,
+
+    /// Draw from tokens at least P times as likely as the most likely one; 0 is off
+    #[arg(long, value_name = "P")]
+    min_p: Option<f32>,
+
+    /// Above 1, tokens that occurred become less likely; 1 is off
+    #[arg(long, value_name = "R")]
+    repetition_penalty: Option<f32>,
+
+    /// Begins the random sequence: the same seed gives the same text
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+}
+
+impl SamplingArguments {
+    /// What was given over `defaults`.
+    pub(crate) fn over(&self, defaults: SamplingParams) -> SamplingParams {
+        SamplingParams {
+            temperature: self.temperature.unwrap_or(defaults.temperature),
+            top_k: self.top_k.unwrap_or(defaults.top_k),
+            top_p: self.top_p.unwrap_or(defaults.top_p),
+            min_p: self.min_p.unwrap_or(defaults.min_p),
+            repetition_penalty: self.repetition_penalty.unwrap_or(defaults.repetition_penalty),
+            seed: self.seed,
+            ..defaults
+        }
+    }
+}
+
+/// What the model's authors suggest, over `defaults`.
+pub(crate) fn suggested(config: &GenerationConfig, defaults: SamplingParams) -> SamplingParams {
+    if config.do_sample == Some(false) {
+        return SamplingParams::greedy();
+    }
+    let number =
+        |suggestion: Option<f64>, default: f32| suggestion.map_or(default, |value| value as f32);
+    SamplingParams {
+        temperature: number(config.temperature, defaults.temperature),
+        top_k: config.top_k.unwrap_or(defaults.top_k),
+        top_p: number(config.top_p, defaults.top_p),
+        min_p: number(config.min_p, defaults.min_p),
+        repetition_penalty: number(config.repetition_penalty, defaults.repetition_penalty),
+        ..defaults
+    }
+}
+
+/// What is written besides the result.
+#[derive(Args)]
+pub(crate) struct OutputArguments {
+    /// Write one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// No progress and no figures on standard error
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}

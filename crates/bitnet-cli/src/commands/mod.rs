@@ -1,0 +1,8 @@
+//! The subcommands, one file each: its options, what it does, what it writes.
+
+pub(crate) mod bench;
+pub(crate) mod chat;
+pub(crate) mod devices;
+pub(crate) mod generate;
+pub(crate) mod inspect;
+pub(crate) mod perplexity;

@@ -1,0 +1,60 @@
+//! From the options to a loaded model.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use bitnet::llm::model::Progress;
+use bitnet::tensor::backend::registry;
+use bitnet::{Device, LoadOptions, Model, ModelFiles};
+
+use crate::args::{EngineArguments, ModelArguments};
+use crate::progress::LazyBar;
+
+/// What the model inside of the program is called.
+pub(crate) const EMBEDDED: &str = "stories-27m (embedded)";
+
+/// The files of the model that was asked for, and what to call it.
+pub(crate) fn files(path: Option<&std::path::Path>) -> Result<(ModelFiles, String)> {
+    Ok(match path {
+        Some(path) => (ModelFiles::open(path)?, path.display().to_string()),
+        None => (ModelFiles::embedded(bitnet::embedded::stories_27m())?, EMBEDDED.to_owned()),
+    })
+}
+
+/// Loads the model that was asked for, with a progress bar where that is long.
+pub(crate) fn load(arguments: &ModelArguments, quiet: bool) -> Result<(Arc<Model>, String)> {
+    with_options(&arguments.engine, quiet, |options| {
+        let (files, name) = files(arguments.model.as_deref())?;
+        Ok((Model::from_files(&files, options)?, name))
+    })
+}
+
+/// Calls `make` with the options that were asked for.
+pub(crate) fn with_options<T>(
+    arguments: &EngineArguments,
+    quiet: bool,
+    make: impl FnOnce(&LoadOptions<'_>) -> Result<T>,
+) -> Result<T> {
+    arguments.threads.apply();
+    let bar = RefCell::new(LazyBar::new("loading layers", quiet));
+    let progress = |progress: Progress| bar.borrow_mut().update(progress.done, progress.total);
+    make(&LoadOptions {
+        device: device(&arguments.device)?,
+        output_head: arguments.output_head,
+        context: arguments.context,
+        progress: Some(&progress),
+    })
+}
+
+/// The device of that name.
+fn device(name: &str) -> Result<Device> {
+    let devices = registry::devices();
+    match devices.iter().find(|device| device.to_string() == name) {
+        Some(device) => Ok(*device),
+        None => {
+            let names: Vec<_> = devices.iter().map(Device::to_string).collect();
+            bail!("there is no device {name}; there is: {}", names.join(", "))
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The program as its users run it: its output, its exit status, its errors.
+
+mod bad_input;
+mod chat;
+mod generate;
+mod measurements;
+mod support;

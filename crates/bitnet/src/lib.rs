@@ -1,0 +1,45 @@
+//! 1.58-bit (ternary, BitNet b1.58) neural networks: tensors, models, inference.
+//!
+//! The one crate to depend on. It gathers the others:
+//!
+//! - [`llm`]: load a model and generate text;
+//! - [`nn`]: the layers of ternary networks;
+//! - [`tensor`]: n-dimensional arrays, their operations, memory pools and backends;
+//! - [`kernels`]: threads and instruction sets.
+//!
+//! ```
+//! # #[cfg(feature = "embedded-model")] {
+//! use bitnet::llm::generation::{GenerationOptions, generate};
+//! use bitnet::llm::sampler::SamplingParams;
+//! use bitnet::llm::tokenizer::BosPolicy;
+//! use bitnet::{LoadOptions, Session};
+//!
+//! let model = bitnet::embedded::load_stories_27m(&LoadOptions::default())?;
+//! let prompt = model.tokenizer()?.encode("Once upon a time", BosPolicy::Auto)?;
+//! let options = GenerationOptions {
+//!     sampling: SamplingParams::greedy(),
+//!     max_tokens: Some(8),
+//!     ..GenerationOptions::default()
+//! };
+//! let generation = generate(&mut Session::new(&model)?, &prompt, &options)?;
+//! assert_eq!(generation.generated_ids.len(), 8);
+//! println!("Once upon a time{}", generation.text);
+//! # }
+//! # Ok::<(), bitnet::LlmError>(())
+//! ```
+//!
+//! # Features
+//! - `embedded-model` (default): a model of 27 million parameters inside of the library, see
+//!   `embedded`.
+
+#[cfg(feature = "embedded-model")]
+pub mod embedded;
+
+pub use bitnet_kernels as kernels;
+pub use bitnet_llm as llm;
+pub use bitnet_nn as nn;
+pub use bitnet_tensor as tensor;
+
+pub use bitnet_llm::generation::{Generation, GenerationOptions, Generator};
+pub use bitnet_llm::{HeadPrecision, LlmError, LoadOptions, Model, ModelFiles, Session};
+pub use bitnet_tensor::{BitNetDType, BitNetTensor, Device, TensorOpError, TensorShape};
