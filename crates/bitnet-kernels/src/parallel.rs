@@ -211,7 +211,13 @@ impl Job<'_> {
         }));
         if let Err(payload) = result {
             self.next.0.store(self.pieces, Ordering::Relaxed);
-            lock(&self.panic).get_or_insert(payload);
+            let mut first = lock(&self.panic);
+            if first.is_none() {
+                *first = Some(payload);
+            } else {
+                // Never dropped: a destructor that panics would unwind out of an open region.
+                std::mem::forget(payload);
+            }
         }
     }
 }
@@ -378,6 +384,35 @@ mod tests {
             let result = catch_unwind(|| for_each(64, 1, |r| assert!(r.start != 13, "thirteen")));
             let payload = result.expect_err("the panic is lost");
             assert!(payload.downcast_ref::<&str>().is_some_and(|s| s.contains("thirteen")));
+            assert_eq!(counts(100, 3), vec![1; 100]);
+        }
+    }
+
+    #[test]
+    fn a_panic_whose_payload_panics_when_dropped_ends_the_region_all_the_same() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("the payload is dropped");
+            }
+        }
+        set_num_threads(4);
+        for _ in 0..20 {
+            let inside = AtomicUsize::new(0);
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                for_each(4, 1, |_| {
+                    // Several threads panic at once, unless one takes all the pieces.
+                    inside.fetch_add(1, Ordering::Relaxed);
+                    let start = Instant::now();
+                    while inside.load(Ordering::Relaxed) < 2
+                        && start.elapsed() < Duration::from_millis(20)
+                    {
+                        std::thread::yield_now();
+                    }
+                    std::panic::panic_any(Bomb);
+                });
+            }));
+            std::mem::forget(result.expect_err("the panic is lost"));
             assert_eq!(counts(100, 3), vec![1; 100]);
         }
     }

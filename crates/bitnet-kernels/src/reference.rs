@@ -109,7 +109,8 @@ pub(crate) fn quantize_row(x: &[f32]) -> (Vec<i8>, f32) {
     let absmax = numbers.fold(0.0f32, |m, v| m.max(v.abs())).clamp(1e-5, f32::MAX);
     let s = 127.0 / absmax;
     let code = |v: &f32| (v * s).round_ties_even().clamp(-128.0, 127.0) as i8; // NaN as i8 is 0
-    (x.iter().map(code).collect(), absmax / 127.0)
+    let spoiled = x.iter().any(|v| !v.is_finite());
+    (x.iter().map(code).collect(), if spoiled { f32::NAN } else { absmax / 127.0 })
 }
 
 /// A linear layer in `f64`.

@@ -114,8 +114,9 @@ pub struct Generator<'a> {
     /// The most tokens end where the context does, not where the caller said.
     ends_with_context: bool,
     logits: BitNetTensor,
-    prompt_ids: Vec<u32>,
-    generated_ids: Vec<u32>,
+    /// The prompt and what was generated.
+    ids: Vec<u32>,
+    prompt_length: usize,
     text: String,
     finish_reason: Option<FinishReason>,
     started: Instant,
@@ -155,8 +156,8 @@ impl<'a> Generator<'a> {
             remaining: asked.min(room),
             ends_with_context: room < asked,
             logits,
-            prompt_ids: prompt_ids.to_vec(),
-            generated_ids: Vec::new(),
+            ids: prompt_ids.to_vec(),
+            prompt_length: prompt_ids.len(),
             text: String::new(),
             finish_reason: None,
             started,
@@ -182,11 +183,13 @@ impl<'a> Generator<'a> {
             return self.end(reason).map(Some);
         }
         let begun = Instant::now();
-        if let Some(&last) = self.generated_ids.last() {
+        let is_first = self.ids.len() == self.prompt_length;
+        if !is_first {
+            let last = self.ids[self.ids.len() - 1];
             self.logits = self.session.read(&[last], &mut |_, _| {})?;
         }
         let id = self.choose()?;
-        if self.generated_ids.is_empty() {
+        if is_first {
             self.timing.first_token = self.started.elapsed();
         } else {
             self.timing.decode_tokens += 1;
@@ -196,7 +199,7 @@ impl<'a> Generator<'a> {
         if !self.ignore_stop_tokens && self.session.model().stop_ids().contains(&id) {
             return self.end(FinishReason::Stop).map(Some);
         }
-        self.generated_ids.push(id);
+        self.ids.push(id);
         let decoded = match &mut self.stream {
             Some(stream) => stream.push(id)?.unwrap_or_default(),
             None => String::new(),
@@ -222,9 +225,7 @@ impl<'a> Generator<'a> {
             } // else the sampler says what is wrong
         }
         let logits = self.logits.to_vec::<f32>()?;
-        let history: Vec<u32> =
-            self.prompt_ids.iter().chain(&self.generated_ids).copied().collect();
-        Ok(self.sampler.sample(&logits, &history)?)
+        Ok(self.sampler.sample(&logits, &self.ids)?)
     }
 
     /// Emits what was held back.
@@ -256,10 +257,11 @@ impl<'a> Generator<'a> {
     }
 
     /// The generation so far.
-    pub fn finish(self) -> Generation {
+    pub fn finish(mut self) -> Generation {
+        let generated_ids = self.ids.split_off(self.prompt_length);
         Generation {
-            prompt_ids: self.prompt_ids,
-            generated_ids: self.generated_ids,
+            prompt_ids: self.ids,
+            generated_ids,
             text: self.text,
             finish_reason: self.finish_reason.unwrap_or(FinishReason::Cancelled),
             timing: self.timing,

@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bitnet_formats::safetensors::SafeTensors;
-use bitnet_kernels::parallel;
+use bitnet_kernels::{Cpu, parallel};
 use bitnet_llm::generation::{GenerationOptions, generate};
 use bitnet_llm::model::{LayerCache, LogitsOf};
 use bitnet_llm::perplexity::perplexity;
 use bitnet_llm::sampler::SamplingParams;
 use bitnet_llm::tokenizer::BosPolicy;
 use bitnet_llm::{HeadPrecision, LoadOptions, Model, ModelFiles, Session};
+use bitnet_tensor::backend::{AccelerationMetrics, registry};
+use bitnet_tensor::cpu::CpuBackend;
 use bitnet_tensor::{BitNetDType, BitNetTensor, Device};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
@@ -315,8 +317,24 @@ fn one_and_two_threads_give_the_same_bits() -> TestResult {
 }
 
 #[test]
+fn every_tier_of_instructions_gives_the_same_bits() -> TestResult {
+    let ids: Vec<u32> = (0..60).map(|i| 3 + i * 13 % 4000).collect();
+    for output_head in [HeadPrecision::Exact, HeadPrecision::Int8] {
+        let mut results = Vec::new();
+        for &cpu in Cpu::available() {
+            let device = Device::new(cpu.isa().name(), 0);
+            registry::register(Arc::new(CpuBackend::with_tier(cpu, device)))?;
+            let options = LoadOptions { output_head, device, ..LoadOptions::default() };
+            let model = Model::load(&repository().join("models/stories-27m"), &options)?;
+            results.push(Session::new(&model)?.forward(&ids, LogitsOf::All)?.to_vec::<f32>()?);
+        }
+        assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "{:?}", Cpu::available());
+    }
+    Ok(())
+}
+
+#[test]
 fn decoding_copies_nothing() -> TestResult {
-    use bitnet_tensor::backend::AccelerationMetrics;
     let model = packed(HeadPrecision::Int8);
     let mut session = Session::new(&model)?;
     session.read(&[0, 1811, 797], &mut |_, _| {})?;

@@ -199,16 +199,30 @@ macro_rules! half_number {
             const IS_FLOAT: bool = true;
             #[inline(always)]
             fn to_f64(self) -> f64 { <$rust>::to_f64(self) }
+            // Not `half`'s own `from_f64`, which ignores the low 32 bits when it decides a tie.
             #[inline(always)]
-            fn from_f64(value: f64) -> Self { <$rust>::from_f64(value) }
+            fn from_f64(value: f64) -> Self { <$rust>::from_f32(round_to_odd(value)) }
             #[inline(always)]
             fn to_i128(self) -> i128 { <$rust>::to_f64(self) as i128 }
             #[inline(always)]
-            fn from_i128(value: i128) -> Self { <$rust>::from_f64(value as f64) }
+            fn from_i128(value: i128) -> Self { <Self as Number>::from_f64(value as f64) }
         }
     )+};
 }
 half_number!(f16, bf16);
+
+/// The `f32` next to `value` toward zero, its last bit set if that lost anything. Rounding it to
+/// a half type gives what rounding `value` once would: the last bit remembers what was lost.
+#[inline(always)]
+fn round_to_odd(value: f64) -> f32 {
+    let nearest = value as f32;
+    let widened = f64::from(nearest);
+    if widened == value || value.is_nan() {
+        return nearest;
+    }
+    let beyond = u32::from(widened.abs() > value.abs());
+    f32::from_bits((nearest.to_bits() - beyond) | 1)
+}
 
 /// Runs `$body` with `$T` bound to the Rust type of a numeric dense dtype; `$other` otherwise.
 macro_rules! with_number_type {
@@ -283,6 +297,24 @@ mod tests {
                 assert_eq!(a.promote(b), b.promote(a), "{a} {b}");
             }
         }
+    }
+
+    #[test]
+    fn half_types_round_once() {
+        // Just above and below a tie, by less than an f32 shows; the tie itself; a subnormal; overflow.
+        let tie = 1.0 + 2f64.powi(-8);
+        let bf = |x: f64| <half::bf16 as super::Number>::from_f64(x).to_f64();
+        assert_eq!([bf(tie), bf(tie + 1e-12), bf(tie - 1e-12)], [1.0, 1.0 + 2f64.powi(-7), 1.0]);
+        assert_eq!([bf(-tie), bf(-tie - 1e-12)], [-1.0, -1.0 - 2f64.powi(-7)]);
+        let f = |x: f64| <half::f16 as super::Number>::from_f64(x).to_f64();
+        let tie = 1.0 + 2f64.powi(-11);
+        assert_eq!([f(tie), f(tie + 1e-12), f(tie - 1e-12)], [1.0, 1.0 + 2f64.powi(-10), 1.0]);
+        assert_eq!([f(2f64.powi(-25)), f(2f64.powi(-25) * (1.0 + 1e-12))], [0.0, 2f64.powi(-24)]);
+        assert_eq!(
+            [f(65_519.999_999_999), f(65520.0), f(-1e300)],
+            [65504.0, f64::INFINITY, f64::NEG_INFINITY]
+        );
+        assert!(f(f64::NAN).is_nan() && f(-0.0).is_sign_negative());
     }
 
     #[test]

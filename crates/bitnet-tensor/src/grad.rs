@@ -35,6 +35,24 @@ impl GradNode {
     }
 }
 
+/// A long chain of operations is dropped node by node: dropping each inside of the next would
+/// use up the stack.
+impl Drop for GradNode {
+    fn drop(&mut self) {
+        let mut open: Vec<Arc<GradNode>> = Vec::new();
+        let take_inputs = |origin: Option<Origin>, open: &mut Vec<Arc<GradNode>>| {
+            let inputs = origin.map(|origin| origin.inputs).unwrap_or_default();
+            open.extend(inputs.into_iter().filter_map(|mut input| input.grad.take()));
+        };
+        take_inputs(self.origin.take(), &mut open);
+        while let Some(node) = open.pop() {
+            if let Some(mut node) = Arc::into_inner(node) {
+                take_inputs(node.origin.take(), &mut open);
+            }
+        }
+    }
+}
+
 /// Attaches nodes to `outputs` if an operand carries one.
 pub(crate) fn record(op: &Op, inputs: &[&BitNetTensor], outputs: &mut Outputs) {
     if inputs.iter().all(|input| input.grad.is_none()) {
@@ -147,5 +165,22 @@ impl BitNetTensor {
             .map(|axis| axis as isize)
             .collect();
         self.sum(&axes, true)?.reshape(shape)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_chain_can_be_dropped_and_differentiated() -> Result<()> {
+        let x = BitNetTensor::scalar(1.0f32)?.with_grad();
+        let mut y = x.clone();
+        for _ in 0..100_000 {
+            y = y.add(&x)?;
+        }
+        let gradients = y.backward()?;
+        assert_eq!(gradients.get(&x).map(|g| g.item::<f32>()), Some(Ok(100_001.0)));
+        Ok(())
     }
 }

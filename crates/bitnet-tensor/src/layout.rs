@@ -78,7 +78,10 @@ impl Layout {
     /// that each of them is inside the axis.
     pub(crate) fn slice(&self, axis: usize, start: usize, length: usize, step: isize) -> Self {
         let mut strides = self.strides.clone();
-        strides[axis] *= step;
+        // Of a single element any step was allowed: it says nothing, and may overflow.
+        if length > 1 {
+            strides[axis] *= step;
+        }
         // An empty result keeps the offset: its start may lie one past the end.
         let offset = if length == 0 || self.shape.contains(&0) {
             self.offset

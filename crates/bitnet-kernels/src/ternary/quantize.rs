@@ -29,8 +29,9 @@ pub struct QuantizedRowsMut<'a> {
 
 /// Quantizes each row of `cols` activations.
 ///
-/// A NaN becomes code 0 and does not influence its row's scale; an infinity counts as the
-/// largest finite number of its sign.
+/// A row with a NaN or an infinity gets the scale NaN, so that it spoils every product it
+/// enters, as it would in floats. Its codes are those of the row with 0 for NaN and the largest
+/// number for infinity.
 ///
 /// # Panics
 /// If the lengths are not consistent, or `cols` is zero.
@@ -155,10 +156,13 @@ fn quantize_row<S: Simd, const NORM: bool>(
 ) -> (f32, i32) {
     let norm = s.splat(norm);
     let mut largest = [s.splat(0.0); 4];
+    let mut spoiled = s.splat(0.0); // v − v: 0, but NaN for NaN and infinities
     for (i, parts) in x.chunks(LANES).zip(weight.chunks(LANES)).enumerate() {
         let v = value::<S, NORM>(s, parts, norm);
         largest[i % 4] = s.max(s.abs(v), largest[i % 4]); // a NaN leaves it as it is
+        spoiled = s.add(spoiled, s.sub(v, v));
     }
+    let spoiled = s.reduce_add(spoiled).is_nan();
     let largest = s.max(s.max(largest[0], largest[1]), s.max(largest[2], largest[3]));
     let largest = s.reduce_max(largest).clamp(SMALLEST_MAGNITUDE, f32::MAX);
 
@@ -180,7 +184,7 @@ fn quantize_row<S: Simd, const NORM: bool>(
     }
     total += s.reduce_add(lane_sums) as i32;
     codes[x.len()..].fill(0);
-    (largest / 127.0, total)
+    (if spoiled { f32::NAN } else { largest / 127.0 }, total)
 }
 
 #[inline(always)]

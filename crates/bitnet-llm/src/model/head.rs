@@ -66,6 +66,8 @@ impl OutputHead {
     /// Each row with the scale of its largest weight, as activations are quantized.
     fn quantized(weight: &BitNetTensor) -> Result<Self> {
         let (rows, features) = (weight.shape()[0], weight.shape()[1]);
+        let device = weight.device();
+        let weight = weight.to_device(Device::CPU)?;
         let mut codes = BitNetTensor::empty([rows, features], BitNetDType::I8, Device::CPU)?;
         let mut scales = BitNetTensor::empty([rows], BitNetDType::F32, Device::CPU)?;
         for start in (0..rows).step_by(ROWS_AT_ONCE) {
@@ -77,7 +79,6 @@ impl OutputHead {
                 .copy_from_slice(part_codes.as_slice()?);
             scales.try_mut::<f32>()?[start..][..count].copy_from_slice(part.scales().as_slice()?);
         }
-        let device = weight.device();
         Ok(Self::Int8 { codes: codes.to_device(device)?, scales: scales.to_device(device)? })
     }
 

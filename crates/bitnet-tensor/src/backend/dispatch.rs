@@ -9,6 +9,7 @@ use super::{Backend, OpDesc, metrics, registry};
 use crate::error::{Result, bail, error};
 use crate::grad;
 use crate::ops::{Op, Operation, Outputs, Specs};
+use crate::reference::ReferenceBackend;
 use crate::{BitNetDType, BitNetTensor, Device};
 
 /// What happens when the operands' device cannot execute an operation and another one can.
@@ -210,7 +211,9 @@ fn fall_back(op: &Op, inputs: &[&BitNetTensor], specs: Specs, home: Device) -> R
     }
     // Fallback goes down the chain: only devices after the operands' own are tried.
     let devices = registry::devices();
+    // The reference is the definition for tests, never a place to compute.
     let later = devices.iter().skip_while(|&&device| device != home).skip(1);
+    let later = later.filter(|&&device| device != ReferenceBackend::DEVICE);
     for &device in later {
         let backend = registry::backend(device)?;
         if !backend.supports(&OpDesc { op, inputs }) {

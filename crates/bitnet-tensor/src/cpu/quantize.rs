@@ -27,7 +27,7 @@ pub(super) fn activation(
     let columns = x.shape().last().copied().unwrap_or(0);
     let stride = codes.shape().last().copied().unwrap_or(0);
     if columns == 0 {
-        scales.try_mut::<f32>()?.fill(0.0);
+        scales.try_mut::<f32>()?.fill(1e-5 / 127.0); // the least that a scale can be
         sums.try_mut::<i32>()?.fill(0);
         return Ok(());
     }
@@ -57,10 +57,11 @@ pub(super) fn ternarize(
     };
     let dense = weight.to_dtype(BitNetDType::F32)?.contiguous()?;
     let dense = dense.as_slice::<f32>()?;
-    let scale = absmean_scale(cpu, dense);
-    if !scale.is_finite() {
+    // Not asked of the scale: its lower bound hides a NaN.
+    if !dense.iter().all(|weight| weight.is_finite()) {
         bail!(ComputationError, "ternarize", &[weight], "a weight is NaN or infinite");
     }
+    let scale = absmean_scale(cpu, dense);
     let columns = weight.shape()[1];
     let inverse = 1.0 / scale;
     if columns > 0 {

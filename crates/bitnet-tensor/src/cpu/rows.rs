@@ -95,7 +95,7 @@ fn reduce_f64(kind: ReduceKind, row: &[f64]) -> f64 {
 /// Adds halves: the rounding error grows with the logarithm of the length.
 fn pairwise_sum(row: &[f64]) -> f64 {
     if row.len() <= 64 {
-        return row.iter().sum();
+        return row.iter().fold(0.0, |sum, x| sum + x); // `sum` of nothing is -0
     }
     let (left, right) = row.split_at(row.len() / 2);
     pairwise_sum(left) + pairwise_sum(right)

@@ -220,7 +220,7 @@ impl BitNetTensor {
     }
 
     /// A scalar of this tensor's type and device, to broadcast against it.
-    pub(crate) fn full_like(&self, value: f32) -> Result<Self> {
+    pub(crate) fn full_like(&self, value: f64) -> Result<Self> {
         Self::scalar(value)?.to_dtype(self.dtype())?.to_device(self.device())
     }
 

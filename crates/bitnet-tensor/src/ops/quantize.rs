@@ -18,7 +18,8 @@ pub fn padded_features(features: usize) -> usize {
 
 /// Each row of `F32 [.., features]` to int8: with `s = 127 / max(absmax, 1e-5)`, codes are
 /// `x·s` rounded half to even and clamped to [−128, 127]. Outputs: codes `I8 [.., padded]`, scales
-/// `F32 [..]` (value = code × scale), sums of codes `I32 [..]`.
+/// `F32 [..]` (value = code × scale), sums of codes `I32 [..]`. A row with a
+/// NaN or an infinity has the scale NaN.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct QuantizeActivation;
 

@@ -57,10 +57,7 @@ impl Operation for Reduce {
         }
         let shape = reduced_shape(input.shape(), &self.axes, self.keepdims);
         let empty = self.axes.iter().any(|&axis| input.shape()[axis] == 0);
-        if empty
-            && matches!(self.kind, ReduceKind::Max | ReduceKind::Min)
-            && shape.element_count() > 0
-        {
+        if empty && matches!(self.kind, ReduceKind::Max | ReduceKind::Min) && !shape.contains(&0) {
             bail!(ComputationError, self.name(), inputs, "nothing has no {}", self.name());
         }
         Ok(smallvec![TensorSpec::new(shape, input.dtype())])
@@ -74,7 +71,7 @@ impl Operation for Reduce {
             ReduceKind::Sum => dy,
             ReduceKind::Mean => {
                 let count: usize = self.axes.iter().map(|&axis| x.shape()[axis]).product();
-                dy.mul(&dy.full_like(1.0 / count as f32)?)?
+                dy.mul(&dy.full_like(1.0 / count as f64)?)?
             }
             // They need comparisons, which the library does not have yet.
             ReduceKind::Max | ReduceKind::Min => {

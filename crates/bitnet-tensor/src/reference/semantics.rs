@@ -36,7 +36,10 @@ impl Array {
     }
 
     fn rows(&self) -> impl Iterator<Item = &[f64]> {
-        self.values.chunks(self.last().max(1))
+        // Counted from the shape: rows without elements are rows too.
+        let leading = &self.shape[..self.shape.len().saturating_sub(1)];
+        let count: usize = leading.iter().product();
+        (0..count).map(|row| &self.values[row * self.last()..][..self.last()])
     }
 }
 
@@ -81,8 +84,13 @@ pub(super) fn evaluate(op: &Op, inputs: &[Array]) -> Result<Vec<Vec<f64>>, Strin
             let b = &inputs[1];
             let shape = broadcast_shape(&x.shape, &b.shape);
             let pairs = indices(&shape).map(|i| (x.broadcast_at(&i), b.broadcast_at(&i)));
-            let bits = integer_bits(x.dtype);
-            one(pairs.map(|(a, b)| wrap(binary(op.0, a, b), bits)).collect())
+            match integer_bits(x.dtype) {
+                None => one(pairs.map(|(a, b)| binary(op.0, a, b)).collect()),
+                // A product of two u32 is longer than the 53 bits of an f64.
+                bits => one(pairs
+                    .map(|(a, b)| wrap(integer_binary(op.0, a as i128, b as i128), bits))
+                    .collect()),
+            }
         }
         Op::Gate(op) => {
             let kind = match op.0 {
@@ -93,7 +101,11 @@ pub(super) fn evaluate(op: &Op, inputs: &[Array]) -> Result<Vec<Vec<f64>>, Strin
         }
         Op::Cast(op) => {
             let bits = if x.dtype.is_integer() { integer_bits(op.0) } else { None };
-            one(x.values.iter().map(|&x| wrap(x, bits)).collect())
+            one(x
+                .values
+                .iter()
+                .map(|&x| if bits.is_some() { wrap(x as i128, bits) } else { x })
+                .collect())
         }
         Op::Copy(_) => one(x.values.clone()),
         Op::View(view) => one(self::view(view, x)),
@@ -110,6 +122,9 @@ pub(super) fn evaluate(op: &Op, inputs: &[Array]) -> Result<Vec<Vec<f64>>, Strin
             }))
         }
         Op::QuantizeActivation(_) => Ok(quantize_activation(x)),
+        Op::Ternarize(_) if x.values.iter().any(|w| !w.is_finite()) => {
+            Err("a weight is NaN or infinite".into())
+        }
         Op::Ternarize(_) => Ok(ternarize(x)),
         Op::Reduce(op) => one(reduce(op.kind, &op.axes, x)),
         Op::ArgMax(_) => one(x.rows().map(argmax).collect()),
@@ -189,16 +204,28 @@ fn binary(kind: BinaryKind, a: f64, b: f64) -> f64 {
     }
 }
 
+fn integer_binary(kind: BinaryKind, a: i128, b: i128) -> i128 {
+    match kind {
+        BinaryKind::Add => a + b,
+        BinaryKind::Sub => a - b,
+        BinaryKind::Mul => a * b,
+        BinaryKind::Max => a.max(b),
+        BinaryKind::Min => a.min(b),
+        // Shape inference lets only floats be divided.
+        BinaryKind::Div => a.checked_div(b).unwrap_or(0),
+    }
+}
+
 /// Width and signedness of an integer type.
 fn integer_bits(dtype: BitNetDType) -> Option<(u32, bool)> {
     let bytes = dtype.size_in_bytes().filter(|_| dtype.is_integer())?;
     Some((8 * bytes as u32, dtype.is_signed_integer()))
 }
 
-/// Integers keep their low bits. Exact while the value itself is exact in `f64`.
-fn wrap(value: f64, bits: Option<(u32, bool)>) -> f64 {
-    let Some((bits, signed)) = bits else { return value };
-    let low = (value as i128) & ((1i128 << bits) - 1);
+/// Integers keep their low bits. Exact while the result is exact in `f64`.
+fn wrap(value: i128, bits: Option<(u32, bool)>) -> f64 {
+    let Some((bits, signed)) = bits else { return value as f64 };
+    let low = value & ((1i128 << bits) - 1);
     let negative = signed && low >> (bits - 1) == 1;
     (if negative { low - (1i128 << bits) } else { low }) as f64
 }
@@ -252,13 +279,16 @@ fn quantize_activation(x: &Array) -> Vec<Vec<f64>> {
     let (mut codes, mut scales, mut sums) = (Vec::new(), Vec::new(), Vec::new());
     let padding = padded_features(x.last()) - x.last();
     for row in x.rows() {
-        let magnitude = row.iter().fold(0.0f32, |max, &x| max.max(x.abs() as f32)).max(1e-5);
+        // What is not finite makes the scale NaN: it spoils every product, as it would in floats.
+        let spoiled = row.iter().any(|x| !x.is_finite());
+        let magnitude = row.iter().fold(0.0f32, |max, &x| max.max(x.abs() as f32));
+        let magnitude = magnitude.clamp(1e-5, f32::MAX);
         let scale = 127.0 / magnitude;
-        let quantized =
-            row.iter().map(|&x| (x as f32 * scale).round_ties_even().clamp(-128.0, 127.0));
+        let code = |x: f64| (x as f32 * scale).round_ties_even().clamp(-128.0, 127.0);
+        let quantized = row.iter().map(|&x| if x.is_nan() { 0.0 } else { code(x) });
         let quantized: Vec<f64> = quantized.map(f64::from).collect();
         sums.push(quantized.iter().sum());
-        scales.push(f64::from(magnitude / 127.0));
+        scales.push(if spoiled { f64::NAN } else { f64::from(magnitude / 127.0) });
         codes.extend(quantized);
         codes.extend(std::iter::repeat_n(0.0, padding));
     }
@@ -283,7 +313,7 @@ fn reduce(kind: ReduceKind, axes: &[usize], x: &Array) -> Vec<f64> {
         groups[flat(&out_shape, &own)].push(x.at(&index));
     }
     let value = |group: Vec<f64>| {
-        let sum: f64 = group.iter().sum();
+        let sum = group.iter().fold(0.0, |sum, x| sum + x); // `sum` of nothing is -0
         match kind {
             ReduceKind::Sum => sum,
             ReduceKind::Mean => sum / group.len() as f64,
