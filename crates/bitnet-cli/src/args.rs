@@ -68,7 +68,7 @@ fn head_precision(text: &str) -> Result<HeadPrecision, String> {
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct SamplingArguments {
     /// 0 always takes the most likely token; 1 draws as the model predicts
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
     temperature: Option<f32>,
 
     /// Draw from the K most likely tokens; 0 is off
@@ -76,15 +76,15 @@ pub(crate) struct SamplingArguments {
     top_k: Option<usize>,
 
     /// Draw from the most likely tokens that together have probability P; 1 is off
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     top_p: Option<f32>,
 
     /// Draw from tokens at least P times as likely as the most likely one; 0 is off
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     min_p: Option<f32>,
 
     /// Above 1, tokens that occurred become less likely; 1 is off
-    #[arg(long, value_name = "R")]
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
     repetition_penalty: Option<f32>,
 
     /// Begins the random sequence: the same seed gives the same text

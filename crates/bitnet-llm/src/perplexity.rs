@@ -6,6 +6,7 @@ use bitnet_kernels::{Cpu, reduce};
 
 use crate::error::{LlmError, Result};
 use crate::model::{LogitsOf, Model, Progress};
+use crate::sampler::SampleError;
 use crate::session::Session;
 
 /// The likelihood of a text.
@@ -31,7 +32,8 @@ impl Perplexity {
 /// left out.
 ///
 /// # Errors
-/// [`LlmError::InvalidOption`] for a window that does not fit the context or predicts nothing.
+/// [`LlmError::InvalidOption`] for a window that does not fit the context or predicts nothing;
+/// [`LlmError::Sample`] for logits that are no numbers.
 pub fn perplexity(
     model: &Arc<Model>,
     ids: &[u32],
@@ -56,6 +58,10 @@ pub fn perplexity(
             for (row, &id) in logits.chunks_exact(vocab_size).zip(&window[1..]) {
                 let nll =
                     f64::from(reduce::log_sum_exp(Cpu::best(), row)) - f64::from(row[id as usize]);
+                if !nll.is_finite() {
+                    let token = row.iter().position(|logit| !logit.is_finite()).unwrap_or(0);
+                    return Err(SampleError::NotFinite { token, value: row[token] }.into());
+                }
                 sum += nll;
                 squares += nll * nll;
                 positions += 1;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::dtype::with_number_type;
+use crate::shape::count;
 use crate::{BitNetDType, BitNetTensor, Device};
 
 /// With more elements than this, only the edges of each axis are shown.
@@ -25,20 +27,25 @@ impl fmt::Debug for BitNetTensor {
 /// The elements in nested brackets, then the type and the shape. Reads the device.
 impl fmt::Display for BitNetTensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let values = self.to_f64_vec().map_err(|_| fmt::Error)?;
-        let shown_type =
-            if self.dtype() == BitNetDType::Ternary { BitNetDType::F32 } else { self.dtype() };
-        let format = |value: f64| match shown_type {
-            BitNetDType::Bool => String::from(if value == 0.0 { "false" } else { "true" }),
-            dtype if dtype.is_float() => match f.precision() {
-                Some(precision) => format!("{value:.precision$}"),
-                None => format!("{value:.4}"),
-            },
-            _ => format!("{value:.0}"),
+        let precision = f.precision().unwrap_or(4);
+        let format: Box<dyn Fn(usize) -> String> = match self.dtype() {
+            BitNetDType::Bool => {
+                let values = self.to_vec::<bool>().map_err(|_| fmt::Error)?;
+                Box::new(move |index| values[index].to_string())
+            }
+            dtype if dtype.is_integer() => with_number_type!(dtype, T => {
+                let values = self.to_vec::<T>().map_err(|_| fmt::Error)?;
+                Box::new(move |index| values[index].to_string())
+            }, return Err(fmt::Error)),
+            _ => {
+                let values = self.to_f64_vec().map_err(|_| fmt::Error)?;
+                Box::new(move |index| format!("{:.precision$}", values[index]))
+            }
         };
-        let summarize = values.len() > THRESHOLD;
-        let mut printer =
-            Printer { shape: self.shape(), values: &values, summarize, format: &format };
+        // An axis may be long without elements: beside one of size zero.
+        let summarize =
+            self.element_count() > THRESHOLD || self.shape().iter().any(|&size| size > THRESHOLD);
+        let printer = Printer { shape: self.shape(), summarize, format: &*format };
         let mut text = String::new();
         printer.print(0, 0, &mut text);
         write!(f, "{text}\n{}{}", self.dtype(), self.shape())
@@ -47,19 +54,19 @@ impl fmt::Display for BitNetTensor {
 
 struct Printer<'a> {
     shape: &'a [usize],
-    values: &'a [f64],
     summarize: bool,
-    format: &'a dyn Fn(f64) -> String,
+    /// The element at that place in row-major order.
+    format: &'a dyn Fn(usize) -> String,
 }
 
 impl Printer<'_> {
     /// Prints the part whose first element is `start`, nested `axis` deep.
-    fn print(&mut self, axis: usize, start: usize, text: &mut String) {
+    fn print(&self, axis: usize, start: usize, text: &mut String) {
         let Some(&size) = self.shape.get(axis) else {
-            text.push_str(&(self.format)(self.values[start]));
+            text.push_str(&(self.format)(start));
             return;
         };
-        let stride: usize = self.shape[axis + 1..].iter().product();
+        let stride = count(&self.shape[axis + 1..]);
         let innermost = axis + 1 == self.shape.len();
         text.push('[');
         let mut index = 0;
@@ -93,6 +100,7 @@ mod tests {
         let x = BitNetTensor::from_vec(vec![1.0f32, -2.5, 0.0, 4.0], [2, 2])?;
         assert_eq!(x.to_string(), "[[1.0000, -2.5000],\n [0.0000, 4.0000]]\nf32[2, 2]");
         assert_eq!(format!("{x:.1}"), "[[1.0, -2.5],\n [0.0, 4.0]]\nf32[2, 2]");
+        assert_eq!(BitNetTensor::scalar(u64::MAX)?.to_string(), "18446744073709551615\nu64[]");
         assert_eq!(BitNetTensor::scalar(7u32)?.to_string(), "7\nu32[]");
         assert_eq!(BitNetTensor::zeros([0, 3], BitNetDType::F32)?.to_string(), "[]\nf32[0, 3]");
         Ok(())

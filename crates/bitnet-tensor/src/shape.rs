@@ -69,6 +69,12 @@ impl TensorShape {
     }
 }
 
+/// The product of some of a tensor's sizes. It saturates only beside an axis of size zero, where
+/// there is nothing to count.
+pub(crate) fn count(sizes: &[usize]) -> usize {
+    sizes.iter().fold(1, |product, &size| product.saturating_mul(size))
+}
+
 /// The axis that `axis` names in a tensor of `rank` axes: negative ones count from the end.
 pub(crate) fn resolve_axis(axis: isize, rank: usize) -> Option<usize> {
     let resolved = if axis < 0 { axis.checked_add_unsigned(rank)? } else { axis };

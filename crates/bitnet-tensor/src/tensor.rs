@@ -212,7 +212,8 @@ impl BitNetTensor {
     ///
     /// `codes` is `U8` in a packed `layout`, or `I8 [rows, columns]` of −1, 0 and 1 for
     /// [`TernaryLayout::Bytes`]; `scales` is `F32 [rows]`. Codes that do not occur (the bit
-    /// pattern 3, a byte of 2) are refused when the weight is prepared or dequantized.
+    /// pattern 3, a byte of 2) are refused: tiled ones here, others when the weight is prepared or
+    /// dequantized.
     ///
     /// # Errors
     /// [`ShapeMismatch`](TensorOpError::ShapeMismatch) or [`DTypeMismatch`](TensorOpError::DTypeMismatch) when the parts do
@@ -246,6 +247,12 @@ impl BitNetTensor {
         }
         if !codes.is_contiguous() || !scales.is_contiguous() || codes.device != scales.device {
             bail!(InvalidTensor, NAME, operands, "the parts must be contiguous and on one device");
+        }
+        if layout == TernaryLayout::Tiled
+            && matches!(codes.storage, Storage::Host(_))
+            && !bitnet_kernels::ternary::are_codes_ternary(codes.as_slice()?)
+        {
+            bail!(ComputationError, NAME, operands, "a code is none of -1, 0 and 1");
         }
         let device = codes.device;
         let packed = PackedTernary { layout, codes, scales };
@@ -304,7 +311,8 @@ impl BitNetTensor {
     pub fn byte_size(&self) -> usize {
         match &self.storage {
             Storage::Packed(packed) => packed.codes.byte_size() + packed.scales.byte_size(),
-            _ => self.element_count() * self.dtype.size_in_bytes().unwrap_or(0),
+            // A broadcast view may count more elements than memory has bytes.
+            _ => self.element_count().saturating_mul(self.dtype.size_in_bytes().unwrap_or(0)),
         }
     }
 
@@ -357,7 +365,7 @@ impl BitNetTensor {
     /// # Errors
     /// [`DTypeMismatch`](TensorOpError::DTypeMismatch) when `T` is not the tensor's type.
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
-        let host = self.to_device(Device::CPU)?;
+        let host = self.detach().to_device(Device::CPU)?;
         if host.dtype != T::DTYPE {
             bail!(DTypeMismatch, "to_vec", &[self], "the elements are not {}", T::DTYPE);
         }
@@ -457,7 +465,10 @@ impl BitNetTensor {
     pub fn is_unique(&self) -> bool {
         match &self.storage {
             Storage::Host(buffer) => {
-                Arc::strong_count(buffer) == 1 && matches!(**buffer, HostBuffer::Pool(_))
+                // As `Arc::get_mut` asks: a weak handle can become a strong one.
+                Arc::strong_count(buffer) == 1
+                    && Arc::weak_count(buffer) == 0
+                    && matches!(**buffer, HostBuffer::Pool(_))
             }
             Storage::Device(buffer) => Arc::strong_count(buffer) == 1,
             Storage::Packed(_) => false,
@@ -490,11 +501,20 @@ impl BitNetTensor {
     /// This tensor on `device`: itself when it is there already.
     ///
     /// # Errors
-    /// [`DeviceMismatch`](TensorOpError::DeviceMismatch) when no backend is registered for the device, and
-    /// what its backend reports.
+    /// [`DeviceMismatch`](TensorOpError::DeviceMismatch) when no backend is registered for the device,
+    /// [`InvalidTensor`](TensorOpError::InvalidTensor) for a tensor with a gradient, and what the backend
+    /// reports.
     pub fn to_device(&self, device: Device) -> Result<Self> {
         if device == self.device {
             return Ok(self.clone());
+        }
+        if self.has_grad() {
+            bail!(
+                InvalidTensor,
+                "to_device",
+                &[self],
+                "gradients do not cross devices: detach() first"
+            );
         }
         if let Storage::Packed(packed) = &self.storage {
             let moved = PackedTernary {

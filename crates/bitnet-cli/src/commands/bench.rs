@@ -9,7 +9,7 @@ use anyhow::Result;
 use bitnet::kernels::{Cpu, parallel};
 use bitnet::llm::config::ModelConfig;
 use bitnet::tensor::memory::HybridMemoryPool;
-use bitnet::{BitNetTensor, Model, Session};
+use bitnet::{BitNetTensor, LlmError, Model, Session};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -194,10 +194,16 @@ struct Speed {
 }
 
 fn measure(model: &Arc<Model>, arguments: &Arguments, quiet: bool) -> Result<Speed> {
+    // Before there is a prompt: one of any length would have to fit the memory.
+    let (tokens, context) =
+        (arguments.prompt_tokens.saturating_add(arguments.gen_tokens), model.context());
+    if tokens > context {
+        return Err(LlmError::ContextExceeded { tokens, context }.into());
+    }
     let prompt = random_ids(model.config().vocab_size, arguments.prompt_tokens);
     let mut session = Session::new(model)?;
     let (mut prefill, mut decode) = (Vec::new(), Vec::new());
-    let runs = arguments.warmup + arguments.repeat;
+    let runs = arguments.warmup.saturating_add(arguments.repeat);
     let mut bar = LazyBar::new("repetitions", quiet);
     for run in 0..runs {
         bar.update(run, runs);

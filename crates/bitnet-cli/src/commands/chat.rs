@@ -23,7 +23,7 @@ use serde::Serialize;
 
 use super::generate::figures;
 use crate::args::{ModelArguments, OutputArguments, SamplingArguments, suggested};
-use crate::interrupt::Generating;
+use crate::interrupt::{self, Generating};
 use crate::progress::LazyBar;
 use crate::{loading, output};
 
@@ -88,8 +88,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         ..GenerationOptions::default()
     };
     let mut conversation = Conversation::new(&model, template, arguments.system.as_deref())?;
-    if input.is_interactive() && !quiet {
-        output::notice(&format!("{name}. {HELP}."));
+    if input.is_interactive() {
+        interrupt::converse();
+        if !quiet {
+            output::notice(&format!("{name}. {HELP}."));
+        }
     }
 
     while let Some(line) = input.next_line()? {

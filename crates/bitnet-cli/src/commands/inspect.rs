@@ -131,12 +131,8 @@ fn describe(
     context: Option<usize>,
 ) -> Description {
     let is_ternary = |tensor: &TensorInfo<'_>| {
-        let excluded = || {
-            config.modules_to_not_convert.iter().any(|module| tensor.name.contains(module.as_str()))
-        };
-        matches!(config.weight_format, WeightFormat::Ternary { .. })
-            && tensor.name.ends_with("_proj.weight")
-            && !excluded()
+        let projection = tensor.name.strip_suffix(".weight").filter(|name| name.ends_with("_proj"));
+        projection.is_some_and(|name| config.ternary(name).is_some())
     };
     let (mut parameters, mut ternary_parameters, mut rows) = (0u64, 0u64, 0u64);
     let (mut total_bytes, mut ternary_bytes) = (0u64, 0u64);

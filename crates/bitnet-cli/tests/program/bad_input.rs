@@ -63,6 +63,14 @@ fn missing_weights() {
 }
 
 #[test]
+fn weights_are_a_directory() {
+    let model = TinyModel::new();
+    fs::remove_file(model.write().weights()).expect("removed");
+    fs::create_dir(model.weights()).expect("made");
+    model.generate().assert_error(&["model.safetensors", "not a regular file"]);
+}
+
+#[test]
 fn missing_configuration() {
     without_file("config.json").assert_error(&["config.json", "No such file"]);
 }
@@ -312,6 +320,7 @@ fn missing_text_file() {
 fn sampling_out_of_range() {
     for (option, value) in [
         ("--temperature", "nan"),
+        ("--temperature", "-1"),
         ("--top-p", "0"),
         ("--min-p", "2"),
         ("--repetition-penalty", "0"),

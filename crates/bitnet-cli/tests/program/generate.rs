@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::support::{bitnet, golden, run, run_with_input};
+use crate::support::{TinyModel, bitnet, golden, run, run_with_input};
 
 fn ids(value: &Value) -> Vec<u64> {
     value.as_array().expect("a list").iter().map(|id| id.as_u64().expect("an id")).collect()
@@ -130,6 +130,18 @@ fn bos_is_put_once_or_not_at_all() {
     assert_eq!(prompt(&["Once"])[0], 0);
     assert_eq!(prompt(&["<|begin_of_text|>Once"]), prompt(&["Once"]));
     assert_eq!(prompt(&["--no-bos", "Once"]), prompt(&["Once"])[1..]);
+}
+
+#[test]
+fn bos_of_the_configuration_counts_where_the_tokenizer_has_no_settings() {
+    let mut model = TinyModel::new();
+    model.config["bos_token_id"] = 0.into();
+    std::fs::remove_file(model.write().file("tokenizer_config.json")).expect("removed");
+    let arguments = ["Once", "--max-tokens", "1", "--model", model.path()];
+    let with_bos = ids(&generated(&arguments)["prompt_ids"]);
+    let without = ids(&generated(&[&arguments[..], &["--no-bos"]].concat())["prompt_ids"]);
+    assert_eq!(with_bos, [&[0], without.as_slice()].concat());
+    assert_ne!(without[0], 0);
 }
 
 #[test]

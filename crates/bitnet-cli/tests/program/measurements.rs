@@ -46,6 +46,21 @@ fn perplexity_reads_standard_input() {
 }
 
 #[test]
+fn perplexity_is_a_number_or_an_error() {
+    let mut model = TinyModel::new();
+    // Token 4000's row of the embedding, which is also the output head.
+    let row = 4000 * 64 * 4;
+    model.tensor("model.embed_tokens.weight").data[row..][..4]
+        .copy_from_slice(&f32::NAN.to_le_bytes());
+    model.write();
+    for head in ["exact", "int8"] {
+        let arguments = ["perplexity", "--file", "-", "--window", "8", "--output-head", head];
+        run_with_input(&[&arguments[..], &["--model", model.path()]].concat(), b"Once upon a time")
+            .assert_error(&["token 4000", "NaN"]);
+    }
+}
+
+#[test]
 fn perplexity_needs_two_tokens_and_a_window_that_fits() {
     run_with_input(&["perplexity", "--file", "-"], b"").assert_error(&["text", "0 tokens"]);
     let wide = ["perplexity", "--file", "-", "--window", "2000"];
@@ -78,6 +93,15 @@ fn bench_has_every_field() {
         assert!((8.38e6..8.8e6).contains(&weights), "{weights}");
         // 18 positions of 8 layers with 2 · 256 floats.
         assert_eq!(report["kv_bytes_per_token"].as_u64(), Some(18 * 8 * 2 * 256 * 4));
+    }
+}
+
+#[test]
+fn bench_refuses_what_does_not_fit_the_context() {
+    for (prompt, generated) in [("1020", "5"), ("18446744073709551615", "1"), ("1", "99999999999")]
+    {
+        let arguments = ["bench", "--prompt-tokens", prompt, "--gen-tokens", generated];
+        run(&arguments).assert_error(&["tokens", "context of 1024"]);
     }
 }
 

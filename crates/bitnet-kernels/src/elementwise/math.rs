@@ -67,6 +67,8 @@ pub(crate) fn tanh<S: Float>(s: S, x: S::F32) -> S::F32 {
     );
     let small = s.add(x, s.mul(x, s.mul(z, p)));
     let a = s.abs(x);
+    // Below, x³/3 is less than half a unit in the last place; and −0 stays −0.
+    let small = s.select(s.less(a, s.splat(1e-4)), x, small);
     let e = exp(s, s.add(a, a));
     let large = s.sub(s.splat(1.0), s.div(s.splat(2.0), s.add(e, s.splat(1.0))));
     let large = s.select(s.less(x, s.splat(0.0)), s.neg(large), large);

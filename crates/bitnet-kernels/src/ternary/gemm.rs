@@ -140,7 +140,9 @@ impl Panels {
     /// The tokens of panel `i`; its data are as many times `padded_cols` activations, from
     /// `start · padded_cols` on.
     fn tokens(self, i: usize) -> Range<usize> {
-        i * self.tokens / self.count..(i + 1) * self.tokens / self.count
+        let (size, larger) = (self.tokens / self.count, self.tokens % self.count);
+        let start = i * size + i.min(larger);
+        start..start + size + usize::from(i < larger)
     }
 
     fn data_range(self, i: usize) -> Range<usize> {

@@ -4,6 +4,7 @@
 //! `s = 127 / max(absmax, 1e-5)` and `code = round_half_even(x · s)`; per weight matrix
 //! `m = max(mean|W|, 1e-5)` and `round_half_even(w · (1/m))`, clamped to ±1.
 
+use super::MAX_COLS;
 use crate::Cpu;
 use crate::parallel::{self, SharedMut};
 use crate::quantized::QUANTIZED_ROW_ALIGN;
@@ -34,7 +35,7 @@ pub struct QuantizedRowsMut<'a> {
 /// number for infinity.
 ///
 /// # Panics
-/// If the lengths are not consistent, or `cols` is zero.
+/// If the lengths are not consistent, or `cols` is zero or 2²⁴ or more (a sum could overflow).
 ///
 /// ```
 /// use bitnet_kernels::{Cpu, ternary::quantize::{QuantizedRowsMut, quantize_rows}};
@@ -53,7 +54,7 @@ pub fn quantize_rows(cpu: Cpu, x: &[f32], cols: usize, out: QuantizedRowsMut<'_>
 /// [`rms_norm_rows`](reduce::rms_norm_rows) followed by [`quantize_rows`] gives.
 ///
 /// # Panics
-/// If the lengths are not consistent, or `cols` is zero.
+/// If the lengths are not consistent, or `cols` is zero or 2²⁴ or more (a sum could overflow).
 pub fn rms_norm_quantize_rows(
     cpu: Cpu,
     x: &[f32],
@@ -98,6 +99,7 @@ fn quantize(
     let QuantizedRowsMut { codes, stride, scales, sums } = out;
     let rows = scales.len();
     assert!(cols > 0, "quantize: rows of no columns");
+    assert!(cols <= MAX_COLS, "quantize: the sum of {cols} codes may overflow");
     assert_eq!(rows.checked_mul(cols), Some(x.len()), "quantize: x is not {rows} rows of {cols}");
     assert!(
         cols.checked_next_multiple_of(QUANTIZED_ROW_ALIGN).is_some_and(|needed| stride >= needed),

@@ -227,6 +227,19 @@ impl ModelConfig {
         }
         Ok(config)
     }
+
+    /// How the projection of that name, such as `model.layers.0.mlp.up_proj`, becomes ternary;
+    /// `None` where its weights stay floats.
+    pub fn ternary(&self, projection: &str) -> Option<(ScaleConvention, QuantizationMode)> {
+        let excluded = || {
+            let mut modules = self.modules_to_not_convert.iter();
+            modules.any(|module| projection.contains(module.as_str()))
+        };
+        match self.weight_format {
+            WeightFormat::Ternary { scale, mode } if !excluded() => Some((scale, mode)),
+            _ => None,
+        }
+    }
 }
 
 fn architecture(fields: &Fields<'_>) -> Result<Architecture, ConfigError> {

@@ -44,6 +44,21 @@ fn message(value: &Value) -> String {
 }
 
 #[test]
+fn excluded_modules_stay_floats() {
+    let mut config = bitnet_2b();
+    config["quantization_config"]["modules_to_not_convert"] = json!(["lm_head", "layers.3.mlp"]);
+    let config = parse(&config).unwrap();
+    let packed = Some((ScaleConvention::Multiply, QuantizationMode::Offline));
+    assert_eq!(config.ternary("model.layers.3.self_attn.q_proj"), packed);
+    assert_eq!(config.ternary("model.layers.2.mlp.up_proj"), packed);
+    assert_eq!(config.ternary("model.layers.3.mlp.up_proj"), None);
+
+    let mut dense = bitnet_2b();
+    dense.as_object_mut().unwrap().remove("quantization_config");
+    assert_eq!(parse(&dense).unwrap().ternary("model.layers.2.mlp.up_proj"), None);
+}
+
+#[test]
 fn bitnet_2b_reads() {
     let config = parse(&bitnet_2b()).unwrap();
     assert_eq!(config.architecture, Architecture::BitNet);

@@ -181,8 +181,12 @@ impl WeightFiles {
     }
 
     fn map(&mut self, path: PathBuf, index: Option<(&ShardIndex, &str)>) -> Result<()> {
-        let file =
-            MappedFile::open(&path).map_err(|cause| LlmError::Io { path: path.clone(), cause })?;
+        let io = |cause| LlmError::Io { path: path.clone(), cause };
+        // A pipe would be waited for, a directory be called a missing device.
+        if !fs::metadata(&path).map_err(io)?.is_file() {
+            return Err(LlmError::NotAModel { path, reason: "is not a regular file".into() });
+        }
+        let file = MappedFile::open(&path).map_err(io)?;
         self.add(path.display().to_string(), Arc::new(file), index)
     }
 

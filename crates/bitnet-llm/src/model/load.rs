@@ -11,7 +11,6 @@ use super::head::OutputHead;
 use super::{LoadOptions, Progress};
 use crate::config::{
     Activation, Architecture, ModelConfig, QuantizationMode, RopeScaling, ScaleConvention,
-    WeightFormat,
 };
 use crate::error::Result;
 
@@ -135,21 +134,10 @@ impl Loader<'_> {
 
     /// Layers that read the same input, as one.
     fn projection(&self, parts: &[(String, usize)], inner: usize) -> Result<Projection> {
-        let is_ternary = |name: &str| match self.config.weight_format {
-            WeightFormat::Dense => None,
-            WeightFormat::Ternary { scale, mode } => {
-                let excluded = self
-                    .config
-                    .modules_to_not_convert
-                    .iter()
-                    .any(|module| name.contains(module.as_str()));
-                (!excluded).then_some((scale, mode))
-            }
-        };
         let mut ternary = Vec::new();
         let mut dense = Vec::new();
         for (name, out) in parts {
-            match is_ternary(name) {
+            match self.config.ternary(name) {
                 Some((scale, mode)) => {
                     ternary.push(self.ternary(name, [*out, inner], scale, mode)?)
                 }

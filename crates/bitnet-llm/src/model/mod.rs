@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bitnet_tensor::Device;
+use bitnet_tensor::memory::HybridMemoryPool;
 
 use crate::chat_template::ChatTemplate;
 use crate::config::{GenerationConfig, ModelConfig};
@@ -98,8 +99,12 @@ impl Model {
             None => GenerationConfig::default(),
         };
         let tokenizer_config = files.tokenizer_config.as_deref();
-        let tokenizer = Tokenizer::from_json(&files.tokenizer, tokenizer_config)
+        let mut tokenizer = Tokenizer::from_json(&files.tokenizer, tokenizer_config)
             .map_err(|error| in_file(error.to_string()))?;
+        let bos = config.bos_token_id.or(generation_config.bos_token_id);
+        if let (None, Some(id)) = (tokenizer_config, bos) {
+            tokenizer = tokenizer.with_bos(id);
+        }
         if tokenizer.vocab_size() > config.vocab_size {
             return Err(in_file(format!(
                 "tokenizer.json has {} tokens, the embedding only {} (vocab_size in config.json)",
@@ -115,6 +120,7 @@ impl Model {
 
         let context = context_of(&config, options)?;
         let decoder = load::load(&config, &files.weights, options, context)?;
+        release_loading_memory();
         let stop_ids = stop_ids(&config, &generation_config, &tokenizer, chat_template.as_ref());
         Ok(Arc::new(Self {
             config,
@@ -139,6 +145,7 @@ impl Model {
     ) -> Result<Arc<Self>> {
         let context = context_of(&config, options)?;
         let decoder = synthetic::decoder(&config, seed, options, context)?;
+        release_loading_memory();
         Ok(Arc::new(Self {
             config,
             decoder,
@@ -209,6 +216,11 @@ impl Model {
         let shape = [1, capacity, config.num_key_value_heads, config.head_dim];
         Ok(KvCache::new(config.num_hidden_layers, shape, self.device)?)
     }
+}
+
+/// Gives blocks that only loading needed back to the system.
+fn release_loading_memory() {
+    HybridMemoryPool::global().trim();
 }
 
 fn context_of(config: &ModelConfig, options: &LoadOptions<'_>) -> Result<usize> {

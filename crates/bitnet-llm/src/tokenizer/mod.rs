@@ -29,7 +29,8 @@ pub enum BosPolicy {
     /// 1. `add_bos_token` in `tokenizer_config.json`;
     /// 2. else the tokens that the post-processor of `tokenizer.json` puts in front;
     /// 3. else no for tokenizer classes that add none (GPT-2, Qwen 2, GPT-NeoX, …);
-    /// 4. else yes, where a BOS token is named at all.
+    /// 4. else yes, where a BOS token is named at all: in `tokenizer_config.json` or, where that
+    ///    file is missing, in `config.json`.
     #[default]
     Auto,
     /// Put it in front unless it is there.
@@ -101,6 +102,21 @@ impl Tokenizer {
         let prefix = automatic_prefix(&tokenizer, &config, bos.as_ref().map(|(id, _)| *id))?;
         let decoder = decoder_kind(&tokenizer);
         Ok(Self { shared: Arc::new(Shared { tokenizer, decoder, bos, eos, prefix }) })
+    }
+
+    /// The same with the token `id` as beginning of text: for a model without
+    /// `tokenizer_config.json`, whose BOS only `config.json` names. An id outside of the vocabulary
+    /// changes nothing.
+    #[must_use]
+    pub(crate) fn with_bos(mut self, id: u32) -> Self {
+        // Never shared: this belongs to loading.
+        if let (Some(token), Some(shared)) = (self.token(id), Arc::get_mut(&mut self.shared)) {
+            shared.bos = Some((id, token));
+            if shared.prefix.is_empty() {
+                shared.prefix = vec![id];
+            }
+        }
+        self
     }
 
     /// The token ids of a text. Special tokens written in the text are recognised.

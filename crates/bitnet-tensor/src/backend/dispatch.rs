@@ -45,22 +45,22 @@ pub(crate) fn apply(op: impl Into<Op>, inputs: &[&BitNetTensor]) -> Result<Outpu
     let operation = op.operation();
     let device = common_device(operation, inputs)?;
 
-    if let Some(dtype) = operation.operand_dtype(inputs)? {
-        if inputs.iter().any(|input| input.dtype() != dtype) {
-            let converted: SmallVec<[BitNetTensor; 2]> =
-                inputs.iter().map(|input| input.to_dtype(dtype)).collect::<Result<_>>()?;
-            return apply(op, &converted.iter().collect::<SmallVec<[_; 2]>>());
-        }
+    if let Some(dtype) = operation.operand_dtype(inputs)?
+        && inputs.iter().any(|input| input.dtype() != dtype)
+    {
+        let converted: SmallVec<[BitNetTensor; 2]> =
+            inputs.iter().map(|input| input.to_dtype(dtype)).collect::<Result<_>>()?;
+        return apply(op, &converted.iter().collect::<SmallVec<[_; 2]>>());
     }
 
     let specs = operation.infer(inputs)?;
-    if let [input] = inputs {
-        if let Some(layout) = operation.view(input) {
-            metrics::record_view();
-            let mut outputs: Outputs = smallvec![input.with_layout(layout)];
-            grad::record(&op, inputs, &mut outputs);
-            return Ok(outputs);
-        }
+    if let [input] = inputs
+        && let Some(layout) = operation.view(input)
+    {
+        metrics::record_view();
+        let mut outputs: Outputs = smallvec![input.with_layout(layout)];
+        grad::record(&op, inputs, &mut outputs);
+        return Ok(outputs);
     }
 
     let backend = registry::backend(device)?;
@@ -120,6 +120,7 @@ fn may_reuse(op: &Op, first: &BitNetTensor, others: &[&BitNetTensor]) -> Result<
     if !simple {
         return Ok(false);
     }
+    op.operation().operand_dtype(&inputs)?; // refuses types that the operation has not
     let specs = op.operation().infer(&inputs)?;
     let same = matches!(specs.as_slice(),
         [spec] if spec.shape == *first.shape() && spec.dtype == first.dtype());
@@ -177,7 +178,11 @@ pub(crate) fn apply_in_place(
         }
     }
     metrics::record_operation();
-    registry::backend(target.device())?.execute_in_place(&op, target, others)
+    registry::backend(target.device())?.execute_in_place(&op, target, others)?;
+    if NAN_CHECK.load(Relaxed) {
+        check_nan(op.operation(), others, std::slice::from_ref(target))?;
+    }
+    Ok(())
 }
 
 fn execute(
@@ -224,7 +229,7 @@ fn fall_back(op: &Op, inputs: &[&BitNetTensor], specs: Specs, home: Device) -> R
             tracing::warn!(operation = op.name(), from = %home, to = %device, "fallback");
         }
         let moved: SmallVec<[BitNetTensor; 3]> =
-            inputs.iter().map(|input| input.to_device(device)).collect::<Result<_>>()?;
+            inputs.iter().map(|input| input.detach().to_device(device)).collect::<Result<_>>()?;
         let outputs = execute(&*backend, op, &moved.iter().collect::<SmallVec<[_; 3]>>(), specs)?;
         return outputs.iter().map(|output| output.to_device(home)).collect();
     }

@@ -54,12 +54,12 @@ impl AccelerationMetrics {
     /// What was counted between `earlier` and this.
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
-            operations: self.operations - earlier.operations,
-            views: self.views - earlier.views,
-            decompositions: self.decompositions - earlier.decompositions,
-            fallbacks: self.fallbacks - earlier.fallbacks,
-            transfers: self.transfers - earlier.transfers,
-            copied_bytes: self.copied_bytes - earlier.copied_bytes,
+            operations: self.operations.saturating_sub(earlier.operations),
+            views: self.views.saturating_sub(earlier.views),
+            decompositions: self.decompositions.saturating_sub(earlier.decompositions),
+            fallbacks: self.fallbacks.saturating_sub(earlier.fallbacks),
+            transfers: self.transfers.saturating_sub(earlier.transfers),
+            copied_bytes: self.copied_bytes.saturating_sub(earlier.copied_bytes),
         }
     }
 }

@@ -8,7 +8,6 @@ use crate::error::{Result, bail};
 use crate::{BitNetDType, BitNetTensor};
 
 pub(super) fn rope(
-    _cpu: Cpu,
     mode: RopeMode,
     x: &BitNetTensor,
     tables: [&BitNetTensor; 2],

@@ -6,17 +6,16 @@ use half::{bf16, f16};
 
 use super::GRAIN;
 use super::elementwise::{load, map};
-use super::spans::{Scratch, Spans};
 use crate::dtype::{Number, with_number_type};
 use crate::error::{Result, error};
 use crate::{BitNetDType, BitNetTensor, Element};
 
 pub(super) fn copy(x: &BitNetTensor, out: &mut BitNetTensor) -> Result<()> {
-    with_number_type!(x.dtype(), T => map::<T>(x, out, |x, out| match x {
+    with_number_type!(x.dtype(), T => map::<T, T>(x, out, |x, out| match x {
         Operand::Slice(x) => out.copy_from_slice(x),
         Operand::Scalar(x) => out.fill(x),
     }), {
-        let x = bits_of_bool(x);
+        let x = bits_of_bool(x)?;
         write_bool::<u8>(&x, out, |byte| byte != 0)
     })
 }
@@ -54,7 +53,7 @@ pub(super) fn cast(cpu: Cpu, x: &BitNetTensor, out: &mut BitNetTensor) -> Result
             write_bool::<S>(x, out, |value| value.to_f64() != 0.0)
         })
     }, {
-        let bytes = bits_of_bool(x);
+        let bytes = bits_of_bool(x)?;
         with_number_type!(to, D => cast_elements::<u8, D>(&bytes, out),
             Err(error!(InternalError, "to_dtype", &[x], "cannot become {to}")))
     })
@@ -73,28 +72,13 @@ fn convert_slices<S: Element, D: Number>(
 }
 
 fn cast_elements<S: Number, D: Number>(x: &BitNetTensor, out: &mut BitNetTensor) -> Result<()> {
-    walk::<S, D>(x, out, Number::cast)
+    map::<S, D>(x, out, |x, out| load(x, out, Number::cast))
 }
 
-fn walk<S: Number, D: Number>(
-    x: &BitNetTensor,
-    out: &mut BitNetTensor,
-    convert: impl Fn(S) -> D + Sync,
-) -> Result<()> {
-    let spans = Spans::new(out.shape(), [x.layout()]);
-    let x = x.host_data::<S>()?;
-    parallel::for_each_chunk_mut(out.try_mut::<D>()?, GRAIN, |i, chunk| {
-        let mut scratch = Scratch::new();
-        spans.walk(i * GRAIN, chunk.len(), |at, span| {
-            load(span.operand(0, x, &mut scratch), &mut chunk[at..][..span.length()], &convert);
-        });
-    });
-    Ok(())
-}
-
-/// A `Bool` tensor seen as its bytes.
-fn bits_of_bool(x: &BitNetTensor) -> BitNetTensor {
-    x.reinterpreted(BitNetDType::U8)
+/// A `Bool` tensor seen as its bytes, each 0 or 1: foreign ones are looked at here.
+fn bits_of_bool(x: &BitNetTensor) -> Result<BitNetTensor> {
+    x.host_data::<bool>()?;
+    Ok(x.reinterpreted(BitNetDType::U8))
 }
 
 /// Writes a `Bool` output as bytes of 0 and 1.
@@ -104,7 +88,7 @@ fn write_bool<S: Number>(
     test: impl Fn(S) -> bool + Sync,
 ) -> Result<()> {
     out.reinterpret(BitNetDType::U8);
-    let result = walk::<S, u8>(x, out, |value| u8::from(test(value)));
+    let result = map::<S, u8>(x, out, |x, out| load(x, out, |value| u8::from(test(value))));
     out.reinterpret(BitNetDType::Bool);
     result
 }

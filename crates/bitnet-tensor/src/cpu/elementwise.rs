@@ -17,14 +17,14 @@ pub(super) fn unary(
     out: &mut BitNetTensor,
 ) -> Result<()> {
     match x.dtype() {
-        BitNetDType::F32 => map::<f32>(x, out, |operand, out| match operand {
+        BitNetDType::F32 => map::<f32, f32>(x, out, |operand, out| match operand {
             Operand::Slice(x) => kernels::unary(cpu, kind, x, out),
             Operand::Scalar(x) => {
                 out.fill(x);
                 kernels::unary_assign(cpu, kind, out);
             }
         }),
-        BitNetDType::F64 => map::<f64>(x, out, |operand, out| {
+        BitNetDType::F64 => map::<f64, f64>(x, out, |operand, out| {
             load(operand, out, |x| unary_f64(kind, x));
         }),
         BitNetDType::F16 => unary_half::<f16>(cpu, kind, x, out),
@@ -40,7 +40,7 @@ fn unary_half<T: Number>(
     x: &BitNetTensor,
     out: &mut BitNetTensor,
 ) -> Result<()> {
-    map::<T>(x, out, |operand, out| {
+    map::<T, T>(x, out, |operand, out| {
         let mut wide = vec![0.0f32; out.len()];
         load(operand, &mut wide, Number::cast);
         kernels::unary_assign(cpu, kind, &mut wide);
@@ -180,14 +180,14 @@ pub(super) fn gate(
 }
 
 /// `body(x, out)` for each span.
-pub(super) fn map<T: Number>(
+pub(super) fn map<S: Number, D: Number>(
     x: &BitNetTensor,
     out: &mut BitNetTensor,
-    body: impl Fn(Operand<'_, T>, &mut [T]) + Sync,
+    body: impl Fn(Operand<'_, S>, &mut [D]) + Sync,
 ) -> Result<()> {
     let spans = Spans::new(out.shape(), [x.layout()]);
-    let x = x.host_data::<T>()?;
-    parallel::for_each_chunk_mut(out.try_mut::<T>()?, GRAIN, |i, chunk| {
+    let x = x.host_data::<S>()?;
+    parallel::for_each_chunk_mut(out.try_mut::<D>()?, GRAIN, |i, chunk| {
         let mut scratch = Scratch::new();
         spans.walk(i * GRAIN, chunk.len(), |at, span| {
             body(span.operand(0, x, &mut scratch), &mut chunk[at..][..span.length()]);

@@ -5,6 +5,7 @@ use bitnet_kernels::parallel;
 use super::GRAIN;
 use crate::dtype::{Number, with_number_type};
 use crate::error::{Result, bail};
+use crate::shape::count;
 use crate::{BitNetDType, BitNetTensor};
 
 pub(super) fn cat(axis: usize, inputs: &[&BitNetTensor], out: &mut BitNetTensor) -> Result<()> {
@@ -13,12 +14,12 @@ pub(super) fn cat(axis: usize, inputs: &[&BitNetTensor], out: &mut BitNetTensor)
         inputs: &[&BitNetTensor],
         out: &mut BitNetTensor,
     ) -> Result<()> {
-        let inner: usize = out.shape()[axis + 1..].iter().product();
-        let row = out.shape()[axis] * inner;
+        let inner = count(&out.shape()[axis + 1..]);
+        let row = count(&out.shape()[axis..]);
         let out = out.try_mut::<T>()?;
         let mut start = 0;
         for input in inputs {
-            let length = input.shape()[axis] * inner;
+            let length = input.shape()[axis].saturating_mul(inner);
             let input = input.contiguous()?;
             if length > 0 && row > 0 {
                 let rows = input.as_slice::<T>()?.chunks_exact(length);
@@ -26,7 +27,7 @@ pub(super) fn cat(axis: usize, inputs: &[&BitNetTensor], out: &mut BitNetTensor)
                     out[start..][..length].copy_from_slice(input);
                 }
             }
-            start += length;
+            start = start.saturating_add(length);
         }
         Ok(())
     }
@@ -48,7 +49,7 @@ pub(super) fn index_select(
         indices: &[u32],
         out: &mut BitNetTensor,
     ) -> Result<()> {
-        let row: usize = table.shape()[1..].iter().product();
+        let row = count(&table.shape()[1..]);
         let table = table.as_slice::<T>()?;
         if row == 0 {
             return Ok(());
@@ -112,7 +113,7 @@ fn write_typed<T: Number>(
     let (batch, tokens) = (positions.shape()[0], positions.shape()[1]);
     let positions = positions.as_slice::<u32>()?;
     let layout = target.layout().clone();
-    let row: usize = layout.shape()[2..].iter().product();
+    let row = count(&layout.shape()[2..]);
     let data = target.host_data_mut::<T>()?;
     if row == 0 {
         return Ok(());

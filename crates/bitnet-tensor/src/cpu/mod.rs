@@ -61,16 +61,8 @@ impl Backend for CpuBackend {
     }
 
     fn supports(&self, desc: &OpDesc<'_>) -> bool {
-        // Shape inference has refused what has no meaning; what it lets through is done here,
-        // but for a few combinations of types.
-        match desc.op {
-            Op::View(_) => false,
-            Op::Ternarize(_) => true,
-            Op::TernaryLinear(_) => desc.inputs[3]
-                .ternary_parts()
-                .is_some_and(|(layout, _, _)| layout == crate::TernaryLayout::Tiled),
-            _ => true,
-        }
+        // Shape inference has refused what has no meaning; what it lets through is done here.
+        !matches!(desc.op, Op::View(_))
     }
 
     fn allocate(&self, byte_len: usize) -> Result<Storage> {
@@ -135,7 +127,7 @@ impl Backend for CpuBackend {
             }
             (Op::Ternarize(_), [weight], outputs) => quantize::ternarize(cpu, weight, outputs),
             (Op::Rope(op), [x, cos, sin, positions], [out]) => {
-                attention::rope(cpu, op.mode, x, [cos, sin], positions, out)
+                attention::rope(op.mode, x, [cos, sin], positions, out)
             }
             (Op::Attention(op), [q, k, v, positions], [out]) => {
                 attention::attention(cpu, [q, k, v], positions, op.scale, out)

@@ -6,6 +6,7 @@ use bitnet_kernels::{Cpu, OperandError, QuantizedRows, int8, ternary};
 
 use crate::error::{Result, bail, error};
 use crate::layout::Layout;
+use crate::shape::count;
 use crate::storage::TernaryLayout;
 use crate::{BitNetDType, BitNetTensor, Element, TensorShape};
 
@@ -23,8 +24,8 @@ pub(super) fn matmul(a: &BitNetTensor, b: &BitNetTensor, out: &mut BitNetTensor)
         };
         let (a_layout, b_layout) = (expanded(a), expanded(b));
         let (a, b) = (a.host_data::<T>()?, b.host_data::<T>()?);
-        let matrix = out.shape()[rank - 2] * out.shape()[rank - 1];
-        if matrix == 0 {
+        let matrix = count(&out.shape()[rank - 2..]);
+        if out.element_count() == 0 {
             return Ok(());
         }
         for (index, out) in out.try_mut::<T>()?.chunks_exact_mut(matrix).enumerate() {
@@ -111,7 +112,12 @@ pub(super) fn ternary_linear(
     out: &mut BitNetTensor,
 ) -> Result<()> {
     let Some((TernaryLayout::Tiled, codes, scales)) = weight.ternary_parts() else {
-        bail!(UnsupportedOperation, "linear", &[weight], "the weight is not prepared");
+        bail!(
+            UnsupportedOperation,
+            "linear",
+            &[weight],
+            "the weight is not prepared: see BitNetTensor::prepare_weight"
+        );
     };
     let (rows, columns) = (weight.shape()[0], weight.shape()[1]);
     let failed = |cause| operand_error("linear", &[weight], cause);

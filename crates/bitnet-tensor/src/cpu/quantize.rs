@@ -64,8 +64,8 @@ pub(super) fn ternarize(
     let scale = absmean_scale(cpu, dense);
     let columns = weight.shape()[1];
     let inverse = 1.0 / scale;
-    if columns > 0 {
-        let grain = (super::GRAIN / columns).max(1) * columns;
+    if let Some(rows_at_once) = super::GRAIN.checked_div(columns) {
+        let grain = rows_at_once.max(1) * columns;
         parallel::for_each_chunk_mut(codes.try_mut::<i8>()?, grain, |piece, chunk| {
             ternarize_row(cpu, &dense[piece * grain..][..chunk.len()], inverse, chunk);
         });
@@ -143,10 +143,10 @@ pub(super) fn dequantize(weight: &BitNetTensor, out: &mut BitNetTensor) -> Resul
 
 pub(super) fn prepare_weight(parts: &[&BitNetTensor], device: Device) -> Result<BitNetTensor> {
     const NAME: &str = "prepare_weight";
-    if let [weight] = parts {
-        if let Some((TernaryLayout::Tiled, _, _)) = weight.ternary_parts() {
-            return Ok((*weight).clone());
-        }
+    if let [weight] = parts
+        && let Some((TernaryLayout::Tiled, ..)) = weight.ternary_parts()
+    {
+        return Ok((*weight).clone());
     }
     let sources: Vec<CodeRows<'_>> =
         parts.iter().map(|part| CodeRows::new(part)).collect::<Result<_>>()?;
@@ -184,10 +184,10 @@ pub(super) fn prepare_weight(parts: &[&BitNetTensor], device: Device) -> Result<
 
 /// Keeps the failure of the lowest row, so that the message does not depend on threads.
 fn keep_first(failure: &Mutex<Option<(usize, OperandError)>>, row: usize, cause: OperandError) {
-    if let Ok(mut first) = failure.lock() {
-        if first.is_none_or(|(earlier, _)| row < earlier) {
-            *first = Some((row, cause));
-        }
+    if let Ok(mut first) = failure.lock()
+        && first.is_none_or(|(earlier, _)| row < earlier)
+    {
+        *first = Some((row, cause));
     }
 }
 

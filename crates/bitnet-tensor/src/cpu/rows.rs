@@ -5,6 +5,7 @@ use bitnet_kernels::{Cpu, parallel, reduce as kernels};
 use super::GRAIN;
 use crate::error::Result;
 use crate::ops::{Reduce, ReduceKind};
+use crate::shape::count;
 use crate::{BitNetDType, BitNetTensor};
 
 pub(super) fn softmax(cpu: Cpu, x: &BitNetTensor, out: &mut BitNetTensor) -> Result<()> {
@@ -58,7 +59,7 @@ pub(super) fn reduce(
     let kept = (0..x.rank()).filter(|axis| !op.axes.contains(axis));
     let order: Vec<isize> = kept.chain(op.axes.iter().copied()).map(|axis| axis as isize).collect();
     let x = x.permute(&order)?.contiguous()?;
-    let columns: usize = x.shape()[x.rank() - op.axes.len()..].iter().product();
+    let columns = count(&x.shape()[x.rank() - op.axes.len()..]);
     if x.dtype() == BitNetDType::F64 {
         let x = x.as_slice::<f64>()?;
         fill_rows(out.try_mut::<f64>()?, columns, |row| {

@@ -7,7 +7,7 @@
 //! at any element: threads split the output.
 
 use bitnet_kernels::elementwise::Operand;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::TensorShape;
 use crate::layout::Layout;
@@ -31,6 +31,10 @@ pub(super) struct Span<const N: usize> {
 
 impl<const N: usize> Spans<N> {
     pub(super) fn new(shape: &TensorShape, operands: [&Layout; N]) -> Self {
+        if shape.contains(&0) {
+            // Never walked; the other sizes may be beyond any arithmetic.
+            return Self { axes: smallvec![(1, [0; N])], offsets: [0; N] };
+        }
         let expanded = operands.map(|layout| layout.expand(shape));
         let mut axes: SmallVec<[(usize, [isize; N]); 8]> = SmallVec::new();
         for axis in 0..shape.rank() {

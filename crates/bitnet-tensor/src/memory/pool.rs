@@ -44,7 +44,7 @@ struct Shared {
     misses: AtomicU64,
 }
 
-/// A block nobody holds, of the class whose list it is in.
+/// A block nobody holds, of the class whose list it is in: what `system_allocate` returned.
 struct Free(NonNull<u8>);
 
 // SAFETY: a free block is owned by its list alone; it is plain memory without thread affinity.
@@ -88,11 +88,11 @@ impl HybridMemoryPool {
         let class = class_of(bytes)?;
         let size = class_size(class);
         let shared = &self.shared;
-        let pointer = match shared.pop(class) {
-            Some(Free(pointer)) => {
+        let base = match shared.pop(class) {
+            Some(Free(base)) => {
                 shared.cached_bytes.fetch_sub(size, Relaxed);
                 shared.hits.fetch_add(1, Relaxed);
-                pointer
+                base
             }
             None => {
                 shared.misses.fetch_add(1, Relaxed);
@@ -105,7 +105,7 @@ impl HybridMemoryPool {
         let live = shared.live_bytes.fetch_add(size, Relaxed) + size;
         shared.peak_bytes.fetch_max(live, Relaxed);
         shared.live_blocks.fetch_add(1, Relaxed);
-        Some(PoolBlock { pointer, length: bytes, class: class as u32, pool: shared.clone() })
+        Some(PoolBlock { base, length: bytes, class: class as u32, pool: shared.clone() })
     }
 
     /// Gives every kept block back to the system and returns how many bytes that were.
@@ -145,25 +145,25 @@ impl Shared {
         self.free[class].lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
-    fn release(&self, pointer: NonNull<u8>, class: usize) {
+    fn release(&self, base: NonNull<u8>, class: usize) {
         let size = class_size(class);
         self.live_bytes.fetch_sub(size, Relaxed);
         self.live_blocks.fetch_sub(1, Relaxed);
         if self.cached_bytes.load(Relaxed).saturating_add(size) > self.cache_limit {
-            system_release(pointer, size);
+            system_release(base, size);
             return;
         }
         self.cached_bytes.fetch_add(size, Relaxed);
-        self.free[class].lock().unwrap_or_else(PoisonError::into_inner).push(Free(pointer));
+        self.free[class].lock().unwrap_or_else(PoisonError::into_inner).push(Free(base));
     }
 
     fn trim(&self) -> usize {
         let mut released = 0;
         for class in 0..CLASS_COUNT {
-            while let Some(Free(pointer)) = self.pop(class) {
+            while let Some(Free(base)) = self.pop(class) {
                 let size = class_size(class);
                 self.cached_bytes.fetch_sub(size, Relaxed);
-                system_release(pointer, size);
+                system_release(base, size);
                 released += size;
             }
         }
@@ -177,26 +177,41 @@ impl Drop for Shared {
     }
 }
 
-fn block_layout(size: usize) -> Option<Layout> {
-    Layout::from_size_align(size, ALIGNMENT).ok()
+/// What the system guarantees for any request. Asking for more would make the allocator zero the
+/// memory itself: with this, large blocks are fresh pages that are not there until they are touched.
+const SYSTEM_ALIGNMENT: usize = 16;
+
+fn system_layout(size: usize) -> Option<Layout> {
+    let padded = size.checked_add(ALIGNMENT - SYSTEM_ALIGNMENT)?;
+    Layout::from_size_align(padded, SYSTEM_ALIGNMENT).ok()
 }
 
+/// Zeroed memory for a block of `size` bytes behind its [`aligned`] address.
 fn system_allocate(size: usize) -> Option<NonNull<u8>> {
-    let layout = block_layout(size)?;
+    let layout = system_layout(size)?;
     // SAFETY: class sizes are never zero.
     NonNull::new(unsafe { alloc_zeroed(layout) })
 }
 
-fn system_release(pointer: NonNull<u8>, size: usize) {
-    let layout = block_layout(size).expect("the layout it was allocated with");
-    // SAFETY: the pointer came from `system_allocate` with this size, and its only owner
-    // (a block being dropped, or a free list it was popped from) gives it up here.
-    unsafe { dealloc(pointer.as_ptr(), layout) }
+/// Where the block begins in what `system_allocate` returned.
+fn aligned(base: NonNull<u8>) -> NonNull<u8> {
+    let offset = base.addr().get().next_multiple_of(ALIGNMENT) - base.addr().get();
+    // SAFETY: the base is a multiple of SYSTEM_ALIGNMENT, so the offset is at most the padding of
+    // `system_layout`, and the result stays inside of the allocation.
+    unsafe { base.add(offset) }
+}
+
+fn system_release(base: NonNull<u8>, size: usize) {
+    let layout = system_layout(size).expect("the layout it was allocated with");
+    // SAFETY: the base came from `system_allocate` with this size, and its only owner (a block
+    // being dropped, or a free list it was popped from) gives it up here.
+    unsafe { dealloc(base.as_ptr(), layout) }
 }
 
 /// A block of memory on loan from a pool, as a slice of bytes; dropping it returns it.
 pub struct PoolBlock {
-    pointer: NonNull<u8>,
+    /// What `system_allocate` returned.
+    base: NonNull<u8>,
     length: usize,
     class: u32,
     pool: Arc<Shared>,
@@ -212,20 +227,20 @@ impl Deref for PoolBlock {
     fn deref(&self) -> &[u8] {
         // SAFETY: `length` is within the block, whose bytes have been initialised since the
         // system zeroed them, and it is ours until drop.
-        unsafe { std::slice::from_raw_parts(self.pointer.as_ptr(), self.length) }
+        unsafe { std::slice::from_raw_parts(aligned(self.base).as_ptr(), self.length) }
     }
 }
 
 impl DerefMut for PoolBlock {
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `deref`, and `&mut self` makes the access exclusive.
-        unsafe { std::slice::from_raw_parts_mut(self.pointer.as_ptr(), self.length) }
+        unsafe { std::slice::from_raw_parts_mut(aligned(self.base).as_ptr(), self.length) }
     }
 }
 
 impl Drop for PoolBlock {
     fn drop(&mut self) {
-        self.pool.release(self.pointer, self.class as usize);
+        self.pool.release(self.base, self.class as usize);
     }
 }
 

@@ -2,7 +2,9 @@
 
 use smallvec::smallvec;
 
-use super::{Derivative, GateKind, Gradients, Operation, Outputs, Specs, TensorSpec, UnaryKind};
+use super::{
+    Derivative, GateKind, OperandGradients, Operation, Outputs, Specs, TensorSpec, UnaryKind,
+};
 use crate::backend::dispatch::{apply_one, apply_reusing};
 use crate::error::{Result, bail};
 use crate::{BitNetDType, BitNetTensor};
@@ -40,7 +42,7 @@ impl Operation for Unary {
         true
     }
 
-    fn backward(&self, context: &Derivative<'_>) -> Result<Gradients> {
+    fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         let (x, y, dy) = (context.inputs[0], context.output, context.gradient);
         let derivative = match self.0 {
             UnaryKind::Neg => return Ok(smallvec![Some(dy.neg()?)]),
@@ -100,7 +102,7 @@ impl Operation for Gate {
         Some(activation.and_then(|a| a.mul(inputs[1])).map(|y| smallvec![y]))
     }
 
-    fn backward(&self, context: &Derivative<'_>) -> Result<Gradients> {
+    fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         // The decomposition's parts know their derivatives.
         let kind = match self.0 {
             GateKind::ReluSquared => UnaryKind::ReluSquared,
@@ -134,7 +136,7 @@ impl Operation for Softmax {
         Ok(smallvec![TensorSpec::new(input.shape(), input.dtype())])
     }
 
-    fn backward(&self, context: &Derivative<'_>) -> Result<Gradients> {
+    fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         // dx = y (dy − Σ dy·y)
         let (y, dy) = (context.output, context.gradient);
         let sum = dy.mul(y)?.sum(&[-1], true)?;

@@ -4,7 +4,7 @@ use std::ops;
 
 use smallvec::smallvec;
 
-use super::{BinaryKind, Derivative, Gradients, Operation, Specs, TensorSpec};
+use super::{BinaryKind, Derivative, OperandGradients, Operation, Specs, TensorSpec};
 use crate::backend::dispatch::{apply_one, apply_reusing};
 use crate::error::{Result, bail};
 use crate::{BitNetDType, BitNetTensor};
@@ -71,7 +71,7 @@ impl Operation for Binary {
         true
     }
 
-    fn backward(&self, context: &Derivative<'_>) -> Result<Gradients> {
+    fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         let (a, b, dy) = (context.inputs[0], context.inputs[1], context.gradient);
         let (da, db) = match self.0 {
             BinaryKind::Add => (dy.clone(), dy.clone()),

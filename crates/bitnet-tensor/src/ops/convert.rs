@@ -2,7 +2,7 @@
 
 use smallvec::smallvec;
 
-use super::{Derivative, Gradients, Operation, Specs, TensorSpec};
+use super::{Derivative, OperandGradients, Operation, Specs, TensorSpec};
 use crate::backend::dispatch::apply_one;
 use crate::backend::metrics;
 use crate::error::{Result, bail};
@@ -38,7 +38,7 @@ impl Operation for Cast {
         Ok(smallvec![TensorSpec::new(input.shape(), self.0)])
     }
 
-    fn backward(&self, context: &Derivative<'_>) -> Result<Gradients> {
+    fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         let gradient = context.gradient.to_dtype(context.inputs[0].dtype())?;
         Ok(smallvec![Some(gradient)])
     }
@@ -66,7 +66,7 @@ impl Operation for Copy {
         Ok(smallvec![TensorSpec::new(input.shape(), input.dtype())])
     }
 
-    fn backward(&self, context: &Derivative<'_>) -> Result<Gradients> {
+    fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         Ok(smallvec![Some(context.gradient.clone())])
     }
 }

@@ -2,7 +2,7 @@
 
 use smallvec::smallvec;
 
-use super::{Derivative, Gradients, Operation, Specs, TensorSpec};
+use super::{Derivative, OperandGradients, Operation, Specs, TensorSpec};
 use crate::backend::dispatch::{apply_in_place, apply_one};
 use crate::error::{Result, bail};
 use crate::shape::resolve_axis;
@@ -47,7 +47,7 @@ impl Operation for Cat {
         Ok(smallvec![TensorSpec::new(first.shape().with_size(self.axis, total), first.dtype())])
     }
 
-    fn backward(&self, context: &Derivative<'_>) -> Result<Gradients> {
+    fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         let mut start = 0;
         context
             .inputs

@@ -2,9 +2,10 @@
 
 use smallvec::smallvec;
 
-use super::{Derivative, Gradients, Operation, Specs, TensorSpec};
+use super::{Derivative, OperandGradients, Operation, Specs, TensorSpec};
 use crate::backend::dispatch::apply_one;
 use crate::error::{Result, bail};
+use crate::shape::count;
 use crate::{BitNetDType, BitNetTensor, TensorShape};
 
 /// The matrix product of the last two axes; leading axes broadcast.
@@ -46,7 +47,7 @@ impl Operation for MatMul {
         }
     }
 
-    fn backward(&self, context: &Derivative<'_>) -> Result<Gradients> {
+    fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         let (a, b, dy) = (context.inputs[0], context.inputs[1], context.gradient);
         let da = dy.matmul(&b.transpose(-1, -2)?)?.sum_to(a.shape())?;
         let db = a.transpose(-1, -2)?.matmul(dy)?.sum_to(b.shape())?;
@@ -92,7 +93,7 @@ impl Operation for Linear {
         Ok(smallvec![TensorSpec::new(shape, BitNetDType::F32)])
     }
 
-    fn backward(&self, context: &Derivative<'_>) -> Result<Gradients> {
+    fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         let (x, weight, dy) = (context.inputs[0], context.inputs[1], context.gradient);
         let dx = dy.matmul_rows(&weight.to_dtype(BitNetDType::F32)?)?;
         let (rows_x, rows_dy) = (x.as_rows()?, dy.as_rows()?);
@@ -191,7 +192,8 @@ impl BitNetTensor {
     }
 
     /// `self · weightᵀ` for `F32 [.., in]` and a weight `[out, in]`: dense (`F32`, `F16`, `BF16`;
-    /// computed in `f32`) or ternary (the activation is quantized to int8 first, W1.58A8).
+    /// computed in `f32`) or ternary (the activation is quantized to int8 first, W1.58A8; the weight
+    /// comes from [`prepare_weight`](Self::prepare_weight)).
     ///
     /// A row's result does not depend on the other rows.
     ///
@@ -207,7 +209,7 @@ impl BitNetTensor {
     /// All axes but the last as one: `[rows, features]`.
     pub(crate) fn as_rows(&self) -> Result<Self> {
         let features = self.shape().last().copied().unwrap_or(1);
-        let rows: usize = self.shape()[..self.rank().saturating_sub(1)].iter().product();
+        let rows = count(&self.shape()[..self.rank().saturating_sub(1)]);
         self.reshape([rows, features])
     }
 

@@ -140,7 +140,7 @@ pub(crate) trait Operation {
 
     /// The gradients of the operands, given the one of the output. An operand without
     /// derivative gets `None`; an operation without rule is an error.
-    fn backward(&self, context: &Derivative<'_>) -> Result<Gradients> {
+    fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         Err(crate::error::error!(
             UnsupportedOperation,
             self.name(),
@@ -160,7 +160,7 @@ pub(crate) struct Derivative<'a> {
     pub gradient: &'a BitNetTensor,
 }
 
-pub(crate) type Gradients = SmallVec<[Option<BitNetTensor>; 2]>;
+pub(crate) type OperandGradients = SmallVec<[Option<BitNetTensor>; 2]>;
 
 impl Op {
     pub(crate) fn operation(&self) -> &dyn Operation {

@@ -3,7 +3,9 @@
 use smallvec::smallvec;
 
 use super::quantize::{quantized_outputs, quantized_specs};
-use super::{Derivative, Gradients, Operation, Outputs, QuantizedActivation, Specs, TensorSpec};
+use super::{
+    Derivative, OperandGradients, Operation, Outputs, QuantizedActivation, Specs, TensorSpec,
+};
 use crate::backend::dispatch::{apply, apply_one};
 use crate::error::{Result, bail};
 use crate::{BitNetDType, BitNetTensor};
@@ -29,7 +31,7 @@ impl Operation for RmsNorm {
         Some(rms_norm_of_parts(inputs[0], inputs[1], self.eps).map(|y| smallvec![y]))
     }
 
-    fn backward(&self, context: &Derivative<'_>) -> Result<Gradients> {
+    fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         // With r = (mean(x²)+eps)^(-1/2) and g = dy·weight: dx = r·(g − x·r²·mean(g·x)).
         let (x, weight, dy) = (context.inputs[0], context.inputs[1], context.gradient);
         let r = inverse_rms(x, self.eps)?;

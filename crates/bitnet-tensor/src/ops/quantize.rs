@@ -40,6 +40,10 @@ pub(super) fn quantized_specs(name: &'static str, inputs: &[&BitNetTensor]) -> R
     let Some((&features, leading)) = inputs[0].shape().split_last() else {
         bail!(ShapeMismatch, name, inputs, "a scalar has no rows");
     };
+    // With more, a sum of codes of −128 could overflow an i32.
+    if features >= 1 << 24 {
+        bail!(ShapeMismatch, name, inputs, "the sum of {features} codes may overflow an i32");
+    }
     let codes: TensorShape = leading.iter().copied().chain([padded_features(features)]).collect();
     Ok(smallvec![
         TensorSpec::new(codes, BitNetDType::I8),
@@ -153,7 +157,8 @@ impl BitNetTensor {
     /// ```
     ///
     /// # Errors
-    /// `DTypeMismatch` unless `F32`; `ShapeMismatch` for a scalar.
+    /// `DTypeMismatch` unless `F32`; `ShapeMismatch` for a scalar, and from 2²⁴ features on, whose
+    /// sum of codes could overflow.
     pub fn quantize_activation(&self) -> Result<QuantizedActivation> {
         let features = self.shape().last().copied().unwrap_or(0);
         quantized_outputs(apply(QuantizeActivation, &[self])?, features)

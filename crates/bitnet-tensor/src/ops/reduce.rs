@@ -2,7 +2,7 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use super::{Derivative, Gradients, Operation, Specs, TensorSpec};
+use super::{Derivative, OperandGradients, Operation, Specs, TensorSpec};
 use crate::backend::dispatch::apply_one;
 use crate::error::{Result, bail};
 use crate::shape::resolve_axis;
@@ -63,7 +63,7 @@ impl Operation for Reduce {
         Ok(smallvec![TensorSpec::new(shape, input.dtype())])
     }
 
-    fn backward(&self, context: &Derivative<'_>) -> Result<Gradients> {
+    fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         let x = context.inputs[0];
         let kept = reduced_shape(x.shape(), &self.axes, true);
         let dy = context.gradient.reshape(kept)?;

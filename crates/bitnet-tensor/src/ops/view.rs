@@ -2,7 +2,7 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use super::{Derivative, Gradients, Operation, Specs, TensorSpec};
+use super::{Derivative, OperandGradients, Operation, Specs, TensorSpec};
 use crate::backend::dispatch::apply_one;
 use crate::error::{Result, bail};
 use crate::layout::Layout;
@@ -100,7 +100,7 @@ impl Operation for View {
         }
     }
 
-    fn backward(&self, context: &Derivative<'_>) -> Result<Gradients> {
+    fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         let (x, dy) = (context.inputs[0], context.gradient);
         let dx = match self {
             View::Reshape(_) => dy.reshape(x.shape())?,

@@ -1,0 +1,212 @@
+//! How close results have to be: one table for every operation and type, and the comparison.
+
+use bitnet_tensor::ops::UnaryKind;
+use bitnet_tensor::{BitNetDType, BitNetTensor, Device, Element, Layout};
+use half::{bf16, f16};
+
+/// How far a number may be from the reference: within any one of the three bounds. NaN and
+/// infinities must be the same.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tolerance {
+    /// Units in the last place of the reference's value.
+    pub ulps: f64,
+    /// Of the reference's magnitude.
+    pub relative: f64,
+    /// As a difference.
+    pub absolute: f64,
+}
+
+impl Tolerance {
+    /// The same bits (any NaN for NaN).
+    pub const EXACT: Self = Self { ulps: 0.0, relative: 0.0, absolute: 0.0 };
+
+    /// Within `n` units in the last place.
+    pub const fn ulps(n: f64) -> Self {
+        Self { ulps: n, ..Self::EXACT }
+    }
+
+    /// Within a difference.
+    pub const fn absolute(difference: f64) -> Self {
+        Self { absolute: difference, ..Self::EXACT }
+    }
+
+    /// Of a function of one element. What IEEE rounds correctly is exact; the others follow the
+    /// errors that `bitnet-kernels` states. Half types are computed in `f32` and rounded once: one
+    /// unit where the `f32` result is not correctly rounded.
+    pub fn unary(kind: UnaryKind, dtype: BitNetDType) -> Self {
+        let ulps = match kind {
+            UnaryKind::Neg
+            | UnaryKind::Abs
+            | UnaryKind::Square
+            | UnaryKind::Sqrt
+            | UnaryKind::Relu
+            | UnaryKind::ReluSquared => return Self::EXACT,
+            UnaryKind::Rsqrt => 1.0,
+            UnaryKind::Exp => 2.0,
+            UnaryKind::Sigmoid | UnaryKind::Silu | UnaryKind::Tanh => 4.0,
+        };
+        match dtype {
+            // e^x overflows where 1/(1+e^x) is not quite zero yet.
+            BitNetDType::F32 => Self { ulps, relative: 0.0, absolute: 2e-37 },
+            BitNetDType::F64 => Self::ulps(ulps),
+            _ => Self { ulps: 1.0, relative: 0.0, absolute: 2e-37 },
+        }
+    }
+
+    /// Of a product of the activation and another number: one rounding more than [`unary`](Self::unary).
+    pub const GATE: Self = Self { ulps: 6.0, relative: 0.0, absolute: 1e-36 };
+
+    /// Of a sum of `count` numbers of [−1, 1]: half a unit of 1 for each addition, and of products
+    /// one more for each factor.
+    pub fn sum(count: usize, dtype: BitNetDType) -> Self {
+        let epsilon =
+            if dtype == BitNetDType::F64 { f64::EPSILON } else { f64::from(f32::EPSILON) };
+        Self { ulps: 1.0, relative: 0.0, absolute: epsilon * count as f64 }
+    }
+
+    /// Of a softmax of numbers whose differences are up to 32: the rounding of a difference is
+    /// multiplied by it.
+    pub const SOFTMAX: Self = Self { ulps: 0.0, relative: 8e-6, absolute: 2e-37 };
+
+    /// Of a normalised row: the mean square, a root, a division and two products.
+    pub const NORM: Self = Self { ulps: 0.0, relative: 2e-6, absolute: 0.0 };
+
+    /// Of a rotation of numbers of [−1, 1]: two products and a sum.
+    pub const ROPE: Self = Self { ulps: 0.0, relative: 0.0, absolute: 4e-7 };
+
+    /// Of attention over values of [−1, 1].
+    pub const ATTENTION: Self = Self { ulps: 0.0, relative: 0.0, absolute: 4e-6 };
+
+    /// Of an exact integer sum multiplied by two scales.
+    pub const SCALED_SUM: Self = Self { ulps: 4.0, relative: 0.0, absolute: 0.0 };
+
+    fn allows(self, got: f64, want: f64, (digits, min_exponent): (i32, i32)) -> bool {
+        if got.to_bits() == want.to_bits() || (got.is_nan() && want.is_nan()) {
+            return true;
+        }
+        if self == Self::EXACT || !got.is_finite() || !want.is_finite() {
+            // Tolerant comparisons take either zero; an infinity is only equal to itself.
+            return false;
+        }
+        let exponent = if want == 0.0 { min_exponent } else { want.abs().log2().floor() as i32 };
+        let ulp = 2f64.powi(exponent.max(min_exponent) - (digits - 1));
+        let difference = (got - want).abs();
+        difference <= self.ulps * ulp
+            || difference <= self.relative * want.abs()
+            || difference <= self.absolute
+    }
+}
+
+/// Where the first difference between two tensors is, or that their types or shapes differ.
+///
+/// # Errors
+/// The description of the difference.
+pub fn compare(
+    got: &BitNetTensor,
+    want: &BitNetTensor,
+    tolerance: Tolerance,
+) -> Result<(), String> {
+    if (got.dtype(), got.shape()) != (want.dtype(), want.shape()) {
+        return Err(format!(
+            "got {}{}, want {}{}",
+            got.dtype(),
+            got.shape(),
+            want.dtype(),
+            want.shape()
+        ));
+    }
+    match got.dtype() {
+        BitNetDType::F16 => floats(got, want, tolerance, (11, -14), f16::to_f64),
+        BitNetDType::BF16 => floats(got, want, tolerance, (8, -126), bf16::to_f64),
+        BitNetDType::F32 => floats(got, want, tolerance, (24, -126), |x: f32| f64::from(x)),
+        BitNetDType::F64 => floats(got, want, tolerance, (53, -1022), |x: f64| x),
+        // Codes and their sums, which may differ where a value lies between two codes.
+        BitNetDType::I8 => floats(got, want, tolerance, (64, 0), |x: i8| f64::from(x)),
+        BitNetDType::I32 => floats(got, want, tolerance, (64, 0), |x: i32| f64::from(x)),
+        BitNetDType::Bool => equal::<bool>(got, want),
+        BitNetDType::U8 => equal::<u8>(got, want),
+        BitNetDType::U16 => equal::<u16>(got, want),
+        BitNetDType::U32 => equal::<u32>(got, want),
+        BitNetDType::U64 => equal::<u64>(got, want),
+        BitNetDType::I16 => equal::<i16>(got, want),
+        BitNetDType::I64 => equal::<i64>(got, want),
+        other => Err(format!("{other} tensors are compared by their parts")),
+    }
+}
+
+fn values<T: Element>(tensor: &BitNetTensor) -> Result<Vec<T>, String> {
+    // Read by the layout's definition, not by a copy operation of the backend under test.
+    let host = tensor.to_device(Device::CPU).map_err(|error| error.to_string())?;
+    let data = host.host_data::<T>().map_err(|error| error.to_string())?;
+    Ok(positions(host.layout()).map(|position| data[position]).collect())
+}
+
+/// The places in storage that a layout gives its elements, in row-major order of their indices.
+pub fn positions(layout: &Layout) -> impl Iterator<Item = usize> + use<> {
+    let layout = layout.clone();
+    (0..layout.shape().element_count()).map(move |n| {
+        let (mut rest, mut position) = (n, layout.offset() as isize);
+        for (&size, &stride) in layout.shape().iter().zip(layout.strides()).rev() {
+            position += (rest % size) as isize * stride;
+            rest /= size;
+        }
+        position as usize
+    })
+}
+
+fn floats<T: Element>(
+    got: &BitNetTensor,
+    want: &BitNetTensor,
+    tolerance: Tolerance,
+    format: (i32, i32),
+    wide: impl Fn(T) -> f64,
+) -> Result<(), String> {
+    let (got, want) = (values::<T>(got)?, values::<T>(want)?);
+    let pairs = got.into_iter().map(&wide).zip(want.into_iter().map(&wide));
+    match pairs.enumerate().find(|&(_, (got, want))| !tolerance.allows(got, want, format)) {
+        None => Ok(()),
+        Some((n, (got, want))) => Err(format!("element {n} is {got:e}, want {want:e}")),
+    }
+}
+
+fn equal<T: Element>(got: &BitNetTensor, want: &BitNetTensor) -> Result<(), String> {
+    let (got, want) = (values::<T>(got)?, values::<T>(want)?);
+    match got.iter().zip(&want).position(|(a, b)| a != b) {
+        None => Ok(()),
+        Some(n) => Err(format!("element {n} is {:?}, want {:?}", got[n], want[n])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(value: f32) -> BitNetTensor {
+        BitNetTensor::scalar(value).expect("memory")
+    }
+
+    #[test]
+    fn exact_means_the_same_bits_but_any_nan() {
+        let check = |a: f32, b: f32| compare(&one(a), &one(b), Tolerance::EXACT).is_ok();
+        assert!(check(1.5, 1.5));
+        assert!(check(f32::NAN, -f32::NAN));
+        assert!(!check(0.0, -0.0));
+        assert!(!check(1.0, 1.0 + f32::EPSILON));
+    }
+
+    #[test]
+    fn units_in_the_last_place_follow_the_exponent() {
+        let check = |a: f32, b: f32, n: f64| compare(&one(a), &one(b), Tolerance::ulps(n)).is_ok();
+        assert!(check(1.0 + 2.0 * f32::EPSILON, 1.0, 2.0));
+        assert!(!check(1.0 + 3.0 * f32::EPSILON, 1.0, 2.0));
+        assert!(check(1e-45, 0.0, 1.0));
+        assert!(!check(f32::MAX, f32::INFINITY, 1e9));
+        assert!(!check(f32::NAN, 1.0, 1e9));
+    }
+
+    #[test]
+    fn types_and_shapes_must_agree() {
+        let row = BitNetTensor::from_vec(vec![1.0f32], [1]).expect("memory");
+        assert!(compare(&one(1.0), &row, Tolerance::EXACT).is_err());
+    }
+}

@@ -1,0 +1,240 @@
+//! Functions of one and two elements: every kind, type, layout and broadcast.
+
+use bitnet_tensor::BitNetDType::{self, BF16, F16, F32, F64, I8, I16, I32, I64, U8, U16, U32, U64};
+use bitnet_tensor::ops::{GateKind, UnaryKind};
+use bitnet_tensor::{BitNetTensor, Result};
+
+use super::Case;
+use crate::random::{layouts, special, special_pairs};
+use crate::{Random, Tolerance};
+
+const FLOATS: [BitNetDType; 4] = [F16, BF16, F32, F64];
+const INTEGERS: [BitNetDType; 8] = [U8, U16, U32, U64, I8, I16, I32, I64];
+
+/// Around the width of a vector, of a stretch of work for a thread, and of every rank.
+const SHAPES: [&[usize]; 12] = [
+    &[],
+    &[0],
+    &[1],
+    &[15],
+    &[16],
+    &[17],
+    &[3, 33],
+    &[2, 3, 5],
+    &[2, 1, 3, 4],
+    &[2, 0, 3],
+    &[2, 1, 3, 1, 7],
+    &[32_771],
+];
+
+type UnaryMethod = fn(&BitNetTensor) -> Result<BitNetTensor>;
+type OwnedMethod = fn(BitNetTensor) -> Result<BitNetTensor>;
+type BinaryMethod = fn(&BitNetTensor, &BitNetTensor) -> Result<BitNetTensor>;
+
+const UNARY: [(UnaryKind, UnaryMethod, OwnedMethod); 11] = [
+    (UnaryKind::Neg, BitNetTensor::neg, BitNetTensor::into_neg),
+    (UnaryKind::Abs, BitNetTensor::abs, BitNetTensor::into_abs),
+    (UnaryKind::Square, BitNetTensor::square, BitNetTensor::into_square),
+    (UnaryKind::Sqrt, BitNetTensor::sqrt, BitNetTensor::into_sqrt),
+    (UnaryKind::Rsqrt, BitNetTensor::rsqrt, BitNetTensor::into_rsqrt),
+    (UnaryKind::Exp, BitNetTensor::exp, BitNetTensor::into_exp),
+    (UnaryKind::Relu, BitNetTensor::relu, BitNetTensor::into_relu),
+    (UnaryKind::ReluSquared, BitNetTensor::relu_squared, BitNetTensor::into_relu_squared),
+    (UnaryKind::Silu, BitNetTensor::silu, BitNetTensor::into_silu),
+    (UnaryKind::Sigmoid, BitNetTensor::sigmoid, BitNetTensor::into_sigmoid),
+    (UnaryKind::Tanh, BitNetTensor::tanh, BitNetTensor::into_tanh),
+];
+
+const BINARY: [(&str, BinaryMethod); 6] = [
+    ("add", BitNetTensor::add),
+    ("sub", BitNetTensor::sub),
+    ("mul", BitNetTensor::mul),
+    ("div", BitNetTensor::div),
+    ("maximum", BitNetTensor::maximum),
+    ("minimum", BitNetTensor::minimum),
+];
+
+/// Pairs of shapes that broadcast.
+const BROADCASTS: [(&[usize], &[usize]); 9] = [
+    (&[4, 5], &[4, 5]),
+    (&[4, 5], &[]),
+    (&[], &[3]),
+    (&[4, 5], &[5]),
+    (&[4, 1], &[1, 5]),
+    (&[2, 1, 3], &[4, 1]),
+    (&[7, 17], &[7, 1]),
+    (&[2, 0], &[1]),
+    (&[3, 1, 2, 1, 2], &[2, 1, 3, 1]),
+];
+
+pub(super) fn cases() -> Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    unary(&mut cases)?;
+    binary(&mut cases)?;
+    promotion(&mut cases)?;
+    in_place(&mut cases)?;
+    gate(&mut cases)?;
+    Ok(cases)
+}
+
+/// Inputs of the usual size of activations, so that all parts of the functions are met.
+fn wide(random: &mut Random, dtype: BitNetDType, shape: &[usize]) -> Result<BitNetTensor> {
+    let eight = BitNetTensor::scalar(8.0f32)?.to_dtype(dtype)?;
+    random.tensor(dtype, shape)?.mul(&eight)
+}
+
+fn unary(cases: &mut Vec<Case>) -> Result<()> {
+    let mut random = Random::new(1);
+    for dtype in FLOATS {
+        for (kind, method, owned) in UNARY {
+            let tolerance = Tolerance::unary(kind, dtype);
+            let mut add = |name: String, x: BitNetTensor| {
+                // The owned form writes over a copy that nobody shares.
+                let both = move |x: &[BitNetTensor]| Ok(vec![method(&x[0])?, owned(x[0].copy()?)?]);
+                let name = format!("{kind:?} {dtype} {name}");
+                cases.push(Case::new(name, tolerance, vec![x], both).with_equal_halves());
+            };
+            add("special".into(), special(dtype)?);
+            for shape in SHAPES {
+                add(format!("{shape:?}"), wide(&mut random, dtype, shape)?);
+            }
+            for (name, x) in layouts(&wide(&mut random, dtype, &[3, 5, 17])?)? {
+                add(name.into(), x);
+            }
+            add("expanded".into(), wide(&mut random, dtype, &[3, 1, 5])?.expand([2, 3, 300, 5])?);
+        }
+    }
+    Ok(())
+}
+
+fn binary(cases: &mut Vec<Case>) -> Result<()> {
+    let mut random = Random::new(2);
+    for dtype in FLOATS.into_iter().chain(INTEGERS) {
+        for (name, method) in BINARY {
+            // The reference's f64 does not hold what a difference of two u64 wraps to.
+            if (name == "div" && !dtype.is_float()) || (name == "sub" && dtype == U64) {
+                continue;
+            }
+            let mut add = |what: String, a: BitNetTensor, b: BitNetTensor| {
+                let name = format!("{name} {dtype} {what}");
+                cases.push(Case::new(name, Tolerance::EXACT, vec![a, b], move |x| {
+                    Ok(vec![method(&x[0], &x[1])?])
+                }));
+            };
+            for (a, b) in BROADCASTS {
+                let what = format!("{a:?} {b:?}");
+                add(what, random.tensor(dtype, a)?, random.tensor(dtype, b)?);
+            }
+            if dtype.is_float() {
+                let [a, b] = special_pairs(dtype)?;
+                add("special".into(), a, b);
+            }
+            if matches!(dtype, F32 | I8) {
+                for shape in SHAPES {
+                    let what = format!("{shape:?}");
+                    add(what, random.tensor(dtype, shape)?, random.tensor(dtype, shape)?);
+                }
+                let (a, b) =
+                    (random.tensor(dtype, &[3, 5, 17])?, random.tensor(dtype, &[3, 5, 17])?);
+                for (first, a) in layouts(&a)? {
+                    for (second, b) in layouts(&b)? {
+                        add(format!("{first} {second}"), a.clone(), b);
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn promotion(cases: &mut Vec<Case>) -> Result<()> {
+    let mut random = Random::new(3);
+    let types: Vec<BitNetDType> = FLOATS.into_iter().chain(INTEGERS).collect();
+    for &first in &types {
+        for &second in &types {
+            if first == second || first.promote(second).is_none() {
+                continue;
+            }
+            let operands = vec![random.tensor(first, &[2, 19])?, random.tensor(second, &[19])?];
+            let name = format!("add {first} {second}");
+            cases.push(Case::new(name, Tolerance::EXACT, operands, |x| Ok(vec![x[0].add(&x[1])?])));
+        }
+    }
+    Ok(())
+}
+
+/// Operators that own their left operand, and may write over it, against those that borrow it.
+fn in_place(cases: &mut Vec<Case>) -> Result<()> {
+    let mut random = Random::new(4);
+    let pairs: [(&[usize], &[usize]); 6] = [
+        (&[4, 5], &[4, 5]),
+        (&[4, 5], &[5]),
+        (&[4, 5], &[4, 1]),
+        (&[5], &[4, 5]),
+        (&[], &[]),
+        (&[40_000], &[1]),
+    ];
+    for dtype in [F32, F64, F16, I32, U8] {
+        for (a, b) in pairs {
+            let operands = vec![random.tensor(dtype, a)?, random.tensor(dtype, b)?];
+            let name = format!("in place {dtype} {a:?} {b:?}");
+            let computation = |x: &[BitNetTensor]| {
+                let (a, b) = (&x[0], &x[1]);
+                let own = || a.copy();
+                Ok(vec![
+                    a + b,
+                    a - b,
+                    a * b,
+                    a.add(b)?,
+                    own()? + b,
+                    own()? - b,
+                    own()? * b.copy()?,
+                    own()?.into_add(b)?,
+                ])
+            };
+            cases
+                .push(Case::new(name, Tolerance::EXACT, operands, computation).with_equal_halves());
+        }
+    }
+    // The other operand in another layout.
+    for (layout, b) in layouts(&random.floats(&[6, 7])?)? {
+        let operands = vec![random.floats(&[6, 7])?, b];
+        let computation = |x: &[BitNetTensor]| Ok(vec![x[0].div(&x[1])?, x[0].copy()? / &x[1]]);
+        let case =
+            Case::new(format!("in place / {layout}"), Tolerance::EXACT, operands, computation);
+        cases.push(case.with_equal_halves());
+    }
+    Ok(())
+}
+
+fn gate(cases: &mut Vec<Case>) -> Result<()> {
+    let mut random = Random::new(5);
+    for kind in [GateKind::ReluSquared, GateKind::Silu] {
+        let mut add = |name: String, gate: BitNetTensor, up: BitNetTensor| {
+            let operands = vec![gate, up];
+            let computation = move |x: &[BitNetTensor]| Ok(vec![x[0].gate(kind, &x[1])?]);
+            cases.push(Case::new(
+                format!("gate {kind:?} {name}"),
+                Tolerance::GATE,
+                operands,
+                computation,
+            ));
+        };
+        for shape in SHAPES {
+            add(format!("{shape:?}"), wide(&mut random, F32, shape)?, random.floats(shape)?);
+        }
+        // As a model has them: two halves of each row of one tensor.
+        let both = wide(&mut random, F32, &[2, 3, 70])?;
+        add("halves".into(), both.narrow(-1, 0, 35)?, both.narrow(-1, 35, 35)?);
+        for (layout, x) in layouts(&wide(&mut random, F32, &[4, 9])?)? {
+            add(layout.into(), x.clone(), x);
+        }
+        let one = wide(&mut random, F32, &[1, 5])?.expand([300, 5])?;
+        add("expanded".into(), one.clone(), one.copy()?);
+        let values = [0.0, -0.0, 1.0, -1.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+        let pairs = values.iter().flat_map(|&a| values.iter().map(move |&b| (a, b)));
+        let (a, b): (Vec<f32>, Vec<f32>) = pairs.unzip();
+        add("special".into(), a.try_into()?, b.try_into()?);
+    }
+    Ok(())
+}

@@ -1,0 +1,282 @@
+//! Dense, int8 and ternary products, and the quantization of activations and weights.
+
+use bitnet_tensor::BitNetDType::{BF16, F16, F32, F64, I8};
+use bitnet_tensor::{BitNetTensor, QuantizedActivation, Result, TernaryLayout};
+
+use super::{Case, parts};
+use crate::random::layouts;
+use crate::{Random, Tolerance};
+
+pub(super) fn cases() -> Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    matmul(&mut cases)?;
+    linear(&mut cases)?;
+    quantize_activation(&mut cases)?;
+    ternarize(&mut cases)?;
+    ternary_linear(&mut cases)?;
+    linear_int8(&mut cases)?;
+    Ok(cases)
+}
+
+fn matmul(cases: &mut Vec<Case>) -> Result<()> {
+    let mut random = Random::new(30);
+    for dtype in [F32, F64] {
+        let mut add = |what: String, a: BitNetTensor, b: BitNetTensor| {
+            let tolerance = Tolerance::sum(2 * a.shape()[a.rank() - 1], dtype);
+            let computation = |x: &[BitNetTensor]| Ok(vec![x[0].matmul(&x[1])?]);
+            let case =
+                Case::new(format!("matmul {dtype} {what}"), tolerance, vec![a, b], computation);
+            cases.push(case.with_tiers_that_may_differ());
+        };
+        for [m, k, n] in [
+            [1, 1, 1],
+            [1, 17, 1],
+            [3, 16, 5],
+            [15, 31, 17],
+            [64, 64, 64],
+            [2, 0, 3],
+            [0, 4, 3],
+            [3, 4, 0],
+            [70, 300, 65],
+        ] {
+            add(
+                format!("{m}x{k}x{n}"),
+                random.tensor(dtype, &[m, k])?,
+                random.tensor(dtype, &[k, n])?,
+            );
+        }
+        let batches: [(&[usize], &[usize]); 5] = [
+            (&[2, 3, 4], &[2, 4, 5]),
+            (&[2, 3, 4], &[4, 5]),
+            (&[3, 4], &[2, 4, 5]),
+            (&[3, 1, 2, 4], &[2, 4, 3]),
+            (&[0, 2, 4], &[4, 3]),
+        ];
+        for (a, b) in batches {
+            add(format!("{a:?} {b:?}"), random.tensor(dtype, a)?, random.tensor(dtype, b)?);
+        }
+        for (first, a) in layouts(&random.tensor(dtype, &[2, 5, 7])?)? {
+            for (second, b) in layouts(&random.tensor(dtype, &[7, 6])?)? {
+                add(format!("{first} {second}"), a.clone(), b);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn linear(cases: &mut Vec<Case>) -> Result<()> {
+    let mut random = Random::new(31);
+    for dtype in [F32, BF16, F16] {
+        let mut add = |what: String, x: BitNetTensor, weight: BitNetTensor| {
+            let tolerance = Tolerance::sum(2 * weight.shape()[1], F32);
+            let computation = |x: &[BitNetTensor]| Ok(vec![x[0].linear(&x[1])?]);
+            cases.push(Case::new(
+                format!("linear {dtype} {what}"),
+                tolerance,
+                vec![x, weight],
+                computation,
+            ));
+        };
+        for (leading, [out, inner]) in [
+            (&[1][..], [1, 1]),
+            (&[1], [33, 17]),
+            (&[2, 3], [5, 16]),
+            (&[], [7, 40]),
+            (&[19], [64, 129]),
+            (&[3], [0, 4]),
+            (&[0], [3, 4]),
+            (&[2], [3, 0]),
+            (&[1], [300, 512]),
+        ] {
+            let x_shape = [leading, &[inner]].concat();
+            add(
+                format!("{x_shape:?} [{out}, {inner}]"),
+                random.floats(&x_shape)?,
+                random.tensor(dtype, &[out, inner])?,
+            );
+        }
+        for (first, x) in layouts(&random.floats(&[3, 4, 18])?)? {
+            for (second, weight) in layouts(&random.tensor(dtype, &[5, 18])?)? {
+                add(format!("{first} {second}"), x.clone(), weight);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn quantize_activation(cases: &mut Vec<Case>) -> Result<()> {
+    let mut random = Random::new(32);
+    let mut add = |name: String, x: BitNetTensor| {
+        let computation = |x: &[BitNetTensor]| Ok(parts(&x[0].quantize_activation()?));
+        cases.push(Case::new(
+            format!("quantize_activation {name}"),
+            Tolerance::EXACT,
+            vec![x],
+            computation,
+        ));
+    };
+    for shape in [
+        &[1][..],
+        &[15],
+        &[16],
+        &[17],
+        &[63],
+        &[64],
+        &[65],
+        &[2, 3, 33],
+        &[5, 2560],
+        &[1, 33_000],
+        &[0, 4],
+        &[2, 0],
+    ] {
+        add(format!("{shape:?}"), random.floats(shape)?);
+    }
+    for (layout, x) in layouts(&random.floats(&[3, 4, 70])?)? {
+        add(layout.into(), x);
+    }
+    // Values that lie between two codes: halves of 1/127.
+    let halves: Vec<f32> = (-254..=254).map(|n| n as f32 / 2.0).collect();
+    add("ties".into(), BitNetTensor::from_vec(halves, [1, 509])?);
+    let special = [
+        [0.0, -0.0, 0.0, 0.0],
+        [1e-6, -1e-7, 1e-40, 0.0],
+        [f32::NAN, 1.0, -2.0, 0.5],
+        [f32::INFINITY, 1.0, -1.0, f32::MAX],
+        [f32::NEG_INFINITY, f32::NAN, 1e30, f32::MIN],
+        [f32::MAX, f32::MIN, 1.0, 0.0],
+    ];
+    add("special".into(), BitNetTensor::from_slice(special.as_flattened(), [6, 4])?);
+    Ok(())
+}
+
+fn ternarize(cases: &mut Vec<Case>) -> Result<()> {
+    let mut random = Random::new(33);
+    for dtype in [F32, F16, BF16] {
+        for shape in [[1, 1], [3, 17], [16, 64], [9, 260]] {
+            // Multiples of 1/64 sum without rounding, so scales, and with them codes, are exact.
+            let values: Vec<f32> = (0..shape[0] * shape[1])
+                .map(|_| (random.below(129) as f32 - 64.0) / 64.0)
+                .collect();
+            let weight = BitNetTensor::from_vec(values, shape)?.to_dtype(dtype)?;
+            for (layout, weight) in layouts(&weight)? {
+                let name = format!("ternarize {dtype} {shape:?} {layout}");
+                cases.push(Case::new(name, Tolerance::EXACT, vec![weight], |x| {
+                    let ternary = x[0].ternarize()?;
+                    let parts = ternary
+                        .ternary_parts()
+                        .map(|(_, codes, scales)| vec![codes.clone(), scales.clone()]);
+                    Ok(parts.unwrap_or_default())
+                }));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A ternary weight of random codes and scales.
+fn ternary(random: &mut Random, rows: usize, columns: usize) -> Result<BitNetTensor> {
+    let codes: Vec<i8> = (0..rows * columns).map(|_| random.below(3) as i8 - 1).collect();
+    let codes = BitNetTensor::from_vec(codes, [rows * columns])?;
+    let scales = random.floats(&[rows])?.abs()?;
+    BitNetTensor::ternary_from_parts(TernaryLayout::Bytes, codes, scales, [rows, columns])
+}
+
+fn quantized(x: &BitNetTensor) -> Result<QuantizedActivation> {
+    x.quantize_activation()
+}
+
+fn ternary_linear(cases: &mut Vec<Case>) -> Result<()> {
+    let mut random = Random::new(34);
+    let mut add = |what: String, x: BitNetTensor, weight: BitNetTensor| {
+        let computation = |x: &[BitNetTensor]| {
+            let weight = BitNetTensor::prepare_weight(&[&x[1]])?;
+            let results = [quantized(&x[0])?.linear(&weight)?, weight.to_dtype(F32)?];
+            // The convenience that quantizes for itself gives the same.
+            Ok([results.clone(), [x[0].linear(&weight)?, results[1].clone()]].concat())
+        };
+        let case = Case::new(
+            format!("ternary linear {what}"),
+            Tolerance::SCALED_SUM,
+            vec![x, weight],
+            computation,
+        );
+        cases.push(case.with_equal_halves());
+    };
+    for (leading, [out, inner]) in [
+        (&[1][..], [1, 1]),
+        (&[1], [15, 63]),
+        (&[1], [16, 64]),
+        (&[2], [17, 65]),
+        (&[2, 3], [33, 129]),
+        (&[], [5, 8]),
+        (&[40], [20, 200]),
+        (&[0], [3, 4]),
+        (&[1], [260, 1500]),
+    ] {
+        let x_shape = [leading, &[inner]].concat();
+        add(
+            format!("{x_shape:?} [{out}, {inner}]"),
+            random.floats(&x_shape)?,
+            ternary(&mut random, out, inner)?,
+        );
+    }
+    // The largest sum that there is: every code 127 and every weight 1.
+    let ones = BitNetTensor::full([2, 4096], 1i8)?.reshape([8192])?;
+    let weight = BitNetTensor::ternary_from_parts(
+        TernaryLayout::Bytes,
+        ones,
+        BitNetTensor::full([2], 1.0f32)?,
+        [2, 4096],
+    )?;
+    add("largest sum".into(), BitNetTensor::full([2, 4096], 1.0f32)?, weight);
+    // The layout of published files.
+    let bytes: Vec<u8> = (0..4 * 33)
+        .map(|_| (0..4).fold(0, |byte, n| byte | (random.below(3) as u8) << (2 * n)))
+        .collect();
+    let codes = BitNetTensor::from_vec(bytes, [4 * 33])?;
+    let scales = BitNetTensor::full([16], 0.25f32)?;
+    let weight =
+        BitNetTensor::ternary_from_parts(TernaryLayout::HuggingFace, codes, scales, [16, 33])?;
+    add("Hugging Face's layout".into(), random.floats(&[3, 33])?, weight);
+    Ok(())
+}
+
+fn linear_int8(cases: &mut Vec<Case>) -> Result<()> {
+    let mut random = Random::new(35);
+    let mut add = |what: String, x: BitNetTensor, weight: BitNetTensor, scales: BitNetTensor| {
+        let computation =
+            |x: &[BitNetTensor]| Ok(vec![quantized(&x[0])?.linear_int8(&x[1], &x[2])?]);
+        let name = format!("linear int8 {what}");
+        cases.push(Case::new(name, Tolerance::SCALED_SUM, vec![x, weight, scales], computation));
+    };
+    for (leading, [out, inner]) in [
+        (&[1][..], [1, 1]),
+        (&[1], [15, 63]),
+        (&[2, 3], [16, 64]),
+        (&[], [17, 65]),
+        (&[19], [33, 300]),
+        (&[0], [3, 4]),
+        (&[1], [500, 512]),
+    ] {
+        let x_shape = [leading, &[inner]].concat();
+        let weight = random.tensor(I8, &[out, inner])?;
+        add(
+            format!("{x_shape:?} [{out}, {inner}]"),
+            random.floats(&x_shape)?,
+            weight,
+            random.floats(&[out])?,
+        );
+    }
+    for (layout, weight) in layouts(&random.tensor(I8, &[6, 40])?)? {
+        add(layout.into(), random.floats(&[3, 40])?, weight, random.floats(&[6])?);
+    }
+    // The ends of the range on both sides: −128 is a code of weights.
+    let extreme = BitNetTensor::full([3, 4096], -128i8)?;
+    add(
+        "largest sum".into(),
+        BitNetTensor::full([2, 4096], -1.0f32)?,
+        extreme,
+        BitNetTensor::full([3], 1.0f32)?,
+    );
+    Ok(())
+}
