@@ -22,7 +22,6 @@ fn official(dtype: RawDType) -> Dtype {
         RawDType::U64 => Dtype::U64,
         RawDType::I64 => Dtype::I64,
         RawDType::F64 => Dtype::F64,
-        _ => unreachable!("RawDType::ALL has a type that this test does not know"),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::stop::StopMatcher;
 use crate::text_stream::TextStream;
 
 /// What ends a generation and how tokens are chosen.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct GenerationOptions {
     /// How tokens are chosen.
     pub sampling: SamplingParams,
@@ -26,17 +26,6 @@ pub struct GenerationOptions {
     pub stop_strings: Vec<String>,
     /// Whether the model's stop tokens are taken as any other.
     pub ignore_stop_tokens: bool,
-}
-
-impl Default for GenerationOptions {
-    fn default() -> Self {
-        Self {
-            sampling: SamplingParams::default(),
-            max_tokens: None,
-            stop_strings: Vec::new(),
-            ignore_stop_tokens: false,
-        }
-    }
 }
 
 /// Why a generation ended.

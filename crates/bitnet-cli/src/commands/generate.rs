@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
     ignore_eos: bool,
 
     /// Put no beginning-of-text token before the prompt [default: as the tokenizer's files say]
-    #[arg(long)]
+    #[arg(long, conflicts_with = "chat")]
     no_bos: bool,
 
     /// Write the continuation alone

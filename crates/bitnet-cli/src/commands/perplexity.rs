@@ -28,9 +28,9 @@ pub(crate) struct Arguments {
     #[arg(long, short, value_name = "TEXT")]
     file: PathBuf,
 
-    /// Tokens of a window, 2 up to the context
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    window: usize,
+    /// Tokens of a window, 2 up to the context [default: 256, or the context if that is less]
+    #[arg(long, value_name = "N")]
+    window: Option<usize>,
 
     /// Only the first M tokens of the text [default: all]
     #[arg(long, value_name = "M")]
@@ -42,6 +42,9 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     output: OutputArguments,
 }
+
+/// Tokens of a window unless --window says otherwise.
+const DEFAULT_WINDOW: usize = 256;
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -64,12 +67,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let text = text_input::file(&arguments.file)?;
     let (model, name) = loading::load(&arguments.model, quiet)?;
     let mut ids = model.tokenizer()?.encode(&text, BosPolicy::Never)?;
+    let window = arguments.window.unwrap_or(DEFAULT_WINDOW.min(model.context()));
     ids.truncate(arguments.tokens.unwrap_or(usize::MAX));
 
     let started = Instant::now();
     let mut bar = LazyBar::new("windows", quiet);
-    let result =
-        perplexity(&model, &ids, arguments.window, &mut |step| bar.update(step.done, step.total))?;
+    let result = perplexity(&model, &ids, window, &mut |step| bar.update(step.done, step.total))?;
     drop(bar);
     let seconds = started.elapsed().as_secs_f64();
 
@@ -79,7 +82,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             perplexity: result.perplexity(),
             positions: result.positions,
             standard_error: result.standard_error,
-            window: arguments.window,
+            window,
             tokens: ids.len(),
             seconds,
             model: &name,
@@ -94,7 +97,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             result.standard_error,
             result.perplexity(),
             result.positions,
-            arguments.window,
+            window,
         ))?;
     }
     Ok(ExitCode::SUCCESS)

@@ -168,6 +168,15 @@ fn missing_tensor() {
 }
 
 #[test]
+fn what_would_be_ignored() {
+    let bias = Q.replace(".weight", ".bias");
+    with(|model| model.tensor(Q).name = bias.clone()).assert_error(&[&bias, "bias"]);
+    let beyond = Q.replace("layers.0", "layers.7");
+    with(|model| model.tensor(Q).name = beyond.clone())
+        .assert_error(&[&beyond, "num_hidden_layers"]);
+}
+
+#[test]
 fn missing_scale() {
     let scale = format!("{Q}_scale");
     let ended = with(|model| model.tensors.retain(|tensor| tensor.name != scale));

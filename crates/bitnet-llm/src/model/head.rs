@@ -42,6 +42,7 @@ impl fmt::Display for HeadPrecision {
 
 /// The output head's weights `[vocabulary, hidden]`.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a model has one")]
 pub(super) enum OutputHead {
     Exact(Linear),
     Int8 {

@@ -29,6 +29,7 @@ pub(super) fn load(
             progress(Progress { done, total });
         }
     };
+    loader.refuse_what_would_be_ignored()?;
     report(0);
     let embedding =
         loader.dense("model.embed_tokens.weight", &[config.vocab_size, config.hidden_size])?;
@@ -86,6 +87,23 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
+    /// A bias that nobody adds, or a layer that nobody runs, would be another model than the file's.
+    fn refuse_what_would_be_ignored(&self) -> Result<()> {
+        let layers = self.config.num_hidden_layers;
+        for tensor in self.weights.tensors() {
+            let Some(rest) = tensor.name.strip_prefix("model.layers.") else { continue };
+            let index = rest.split('.').next().and_then(|index| index.parse::<usize>().ok());
+            if index.is_some_and(|index| index >= layers) {
+                let reason = format!("num_hidden_layers in config.json is {layers}");
+                return Err(self.weights.fault(tensor.name, reason));
+            }
+            if rest.ends_with(".bias") {
+                return Err(self.weights.fault(tensor.name, "biases are not supported"));
+            }
+        }
+        Ok(())
+    }
+
     fn layer(&self, index: usize) -> Result<DecoderLayer> {
         let config = self.config;
         let prefix = format!("model.layers.{index}");

@@ -23,12 +23,7 @@ pub(super) fn decoder(
         (config.hidden_size, config.intermediate_size, config.rms_norm_eps as f32);
     let (heads, kv_heads, head_dim) =
         (config.num_attention_heads, config.num_key_value_heads, config.head_dim);
-    let norm = |width: usize| {
-        Ok::<_, bitnet_tensor::TensorOpError>(RmsNorm::new(
-            &BitNetTensor::full([width], 1.0f32)?,
-            eps,
-        )?)
-    };
+    let norm = |width: usize| RmsNorm::new(&BitNetTensor::full([width], 1.0f32)?, eps);
     let sub_norm = |width: usize| match config.architecture {
         Architecture::BitNet => norm(width).map(Some),
         Architecture::Llama => Ok(None),
@@ -76,7 +71,8 @@ impl Random {
     /// Uniform codes, and the scale that keeps activations of unit size.
     fn projection(&mut self, rows: usize, columns: usize) -> bitnet_tensor::Result<Projection> {
         // Each byte holds four codes of 0..=2: one of 81 combinations.
-        let combination = |n: u8| n % 3 | (n / 3 % 3) << 2 | (n / 9 % 3) << 4 | (n / 27) << 6;
+        let combination =
+            |n: u8| (n % 3) | ((n / 3 % 3) << 2) | ((n / 9 % 3) << 4) | ((n / 27) << 6);
         let combinations: [u8; 81] = std::array::from_fn(|n| combination(n as u8));
         let mut bytes = vec![0u8; rows.div_ceil(4) * columns];
         self.bits.fill_bytes(&mut bytes);
