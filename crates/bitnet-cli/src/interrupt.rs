@@ -1,5 +1,6 @@
 //! Ctrl-C: it ends the text that is being generated, and only when there is none the program.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 const IDLE: u8 = 0;
@@ -46,6 +47,11 @@ impl Generating {
     pub(crate) fn begin() -> Self {
         STATE.store(GENERATING, Ordering::SeqCst);
         Self(())
+    }
+
+    /// Whether to go on: for work that asks after each step.
+    pub(crate) fn flow(&self) -> ControlFlow<()> {
+        if self.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     /// Whether Ctrl-C was pressed since the beginning.

@@ -80,6 +80,9 @@ pub enum LlmError {
         /// Tokens that can be held.
         context: usize,
     },
+    /// The caller's progress function asked to stop reading.
+    #[error("reading was interrupted")]
+    Interrupted,
     /// There is nothing to continue.
     #[error("the prompt is empty: there is no token to continue from")]
     EmptyPrompt,

@@ -5,13 +5,14 @@
 //!            ↑___________________|
 //! ```
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use bitnet_tensor::BitNetTensor;
 
 use crate::error::{LlmError, Result};
 use crate::sampler::{Sampler, SamplingParams};
-use crate::session::Session;
+use crate::session::{OnProgress, Session};
 use crate::stop::StopMatcher;
 use crate::text_stream::TextStream;
 
@@ -73,6 +74,19 @@ pub struct Timing {
     pub decode: Duration,
 }
 
+impl Generation {
+    /// A generation that was cancelled before its first token.
+    pub fn cancelled(prompt_ids: Vec<u32>) -> Self {
+        Self {
+            prompt_ids,
+            generated_ids: Vec::new(),
+            text: String::new(),
+            finish_reason: FinishReason::Cancelled,
+            timing: Timing::default(),
+        }
+    }
+}
+
 impl Timing {
     /// Tokens of the prompt read in a second.
     pub fn prefill_tokens_per_second(&self) -> f64 {
@@ -114,7 +128,7 @@ pub struct Generator<'a> {
 
 impl<'a> Generator<'a> {
     /// Reads the prompt, of which the session may remember a part, and is then ready to
-    /// generate. `progress` is told how many tokens are read, of how many.
+    /// generate.
     ///
     /// # Errors
     /// As [`Session::read_all`]; [`LlmError::Sample`] and [`LlmError::StopString`] for bad options.
@@ -122,7 +136,20 @@ impl<'a> Generator<'a> {
         session: &'a mut Session,
         prompt_ids: &[u32],
         options: &GenerationOptions,
-        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Self> {
+        Self::with_progress(session, prompt_ids, options, &mut |_, _| ControlFlow::Continue(()))
+    }
+
+    /// [`new`](Self::new) that tells `progress` how many tokens of the prompt are read, of how
+    /// many, and lets it break off.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and [`LlmError::Interrupted`].
+    pub fn with_progress(
+        session: &'a mut Session,
+        prompt_ids: &[u32],
+        options: &GenerationOptions,
+        progress: &mut OnProgress<'_>,
     ) -> Result<Self> {
         let started = Instant::now();
         let sampler = Sampler::new(options.sampling.clone())?;
@@ -131,7 +158,7 @@ impl<'a> Generator<'a> {
         let mut prefill_tokens = 0;
         let logits = session.read_all(prompt_ids, &mut |done, total| {
             prefill_tokens = total;
-            progress(done, total);
+            progress(done, total)
         })?;
         // The last token generated is not read, so one more fits than there is room for.
         let room = session.capacity() - prompt_ids.len() + 1;
@@ -175,7 +202,7 @@ impl<'a> Generator<'a> {
         let is_first = self.ids.len() == self.prompt_length;
         if !is_first {
             let last = self.ids[self.ids.len() - 1];
-            self.logits = self.session.read(&[last], &mut |_, _| {})?;
+            self.logits = self.session.read(&[last])?;
         }
         let id = self.choose()?;
         if is_first {
@@ -275,7 +302,7 @@ pub fn generate(
     prompt_ids: &[u32],
     options: &GenerationOptions,
 ) -> Result<Generation, LlmError> {
-    let mut generator = Generator::new(session, prompt_ids, options, &mut |_, _| {})?;
+    let mut generator = Generator::new(session, prompt_ids, options)?;
     while generator.next_piece()?.is_some() {}
     Ok(generator.finish())
 }

@@ -9,7 +9,7 @@
 //! let prompt = model.tokenizer()?.encode("Once upon a time", BosPolicy::Auto)?;
 //! let mut session = Session::new(&model)?;
 //! let options = GenerationOptions::default();
-//! for piece in Generator::new(&mut session, &prompt, &options, &mut |_, _| {})? {
+//! for piece in Generator::new(&mut session, &prompt, &options)? {
 //!     print!("{}", piece?);
 //! }
 //! # Ok::<(), bitnet_llm::LlmError>(())
@@ -29,4 +29,4 @@ pub mod tokenizer;
 
 pub use error::{LlmError, Result};
 pub use model::{HeadPrecision, LoadOptions, Model, ModelFiles};
-pub use session::{PREFILL_CHUNK, Session};
+pub use session::{OnProgress, PREFILL_CHUNK, Session};

@@ -1,5 +1,6 @@
 //! One sequence of tokens being read and continued: the model's memory of a conversation.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bitnet_tensor::BitNetTensor;
@@ -10,6 +11,9 @@ use crate::model::{KvCache, LogitsOf, Model};
 /// Tokens that are read in one pass: enough that the weights are read from memory once for many
 /// tokens, few enough that the activations stay small.
 pub const PREFILL_CHUNK: usize = 512;
+
+/// Told after each chunk how many tokens are read, of how many; decides whether to go on.
+pub type OnProgress<'a> = dyn FnMut(usize, usize) -> ControlFlow<()> + 'a;
 
 /// A sequence of tokens whose keys and values are kept, so that continuing it reads only what
 /// is new.
@@ -63,37 +67,37 @@ impl Session {
     ///
     /// # Errors
     /// [`LlmError::EmptyPrompt`], [`LlmError::ContextExceeded`], [`LlmError::TokenOutOfRange`];
-    /// nothing is read then.
-    pub fn read_all(
-        &mut self,
-        ids: &[u32],
-        progress: &mut dyn FnMut(usize, usize),
-    ) -> Result<BitNetTensor> {
+    /// nothing is read then. [`LlmError::Interrupted`] when `progress` breaks: what was read so far
+    /// is remembered.
+    pub fn read_all(&mut self, ids: &[u32], progress: &mut OnProgress<'_>) -> Result<BitNetTensor> {
         let common = self.tokens.iter().zip(ids).take_while(|(a, b)| a == b).count();
         // The last token is read again if need be: its logits are what is asked for.
         let common = common.min(ids.len().saturating_sub(1));
         self.check(common, &ids[common..])?;
         self.truncate(common);
-        self.read(&ids[common..], progress)
+        let new = &ids[common..];
+        let mut logits = None;
+        let mut done = 0;
+        for chunk in new.chunks(PREFILL_CHUNK) {
+            logits = Some(self.forward(chunk, LogitsOf::Last)?);
+            done += chunk.len();
+            if progress(done, new.len()).is_break() {
+                return Err(LlmError::Interrupted);
+            }
+        }
+        logits.ok_or(LlmError::EmptyPrompt)
     }
 
     /// Reads `ids` after the tokens so far and returns the logits that follow,
     /// `F32 [1, 1, vocabulary]`.
     ///
     /// # Errors
-    /// As [`read_all`](Self::read_all).
-    pub fn read(
-        &mut self,
-        ids: &[u32],
-        progress: &mut dyn FnMut(usize, usize),
-    ) -> Result<BitNetTensor> {
+    /// As [`read_all`](Self::read_all), but it is never interrupted.
+    pub fn read(&mut self, ids: &[u32]) -> Result<BitNetTensor> {
         self.check(self.tokens.len(), ids)?;
         let mut logits = None;
-        let mut done = 0;
         for chunk in ids.chunks(PREFILL_CHUNK) {
             logits = Some(self.forward(chunk, LogitsOf::Last)?);
-            done += chunk.len();
-            progress(done, ids.len());
         }
         logits.ok_or(LlmError::EmptyPrompt)
     }

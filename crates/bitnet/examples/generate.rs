@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     print!("{prompt}");
     let mut session = Session::new(&model)?;
-    let mut generator = Generator::new(&mut session, &ids, &options, &mut |_, _| {})?;
+    let mut generator = Generator::new(&mut session, &ids, &options)?;
     while let Some(piece) = generator.next_piece()? {
         print!("{piece}");
         stdout().flush()?;

@@ -209,11 +209,11 @@ fn measure(model: &Arc<Model>, arguments: &Arguments, quiet: bool) -> Result<Spe
         bar.update(run, runs);
         session.truncate(0);
         let begun = Instant::now();
-        let mut id = best(&session.read(&prompt, &mut |_, _| {})?)?;
+        let mut id = best(&session.read(&prompt)?)?;
         let prefill_rate = prompt.len() as f64 / begun.elapsed().as_secs_f64().max(1e-9);
         let begun = Instant::now();
         for _ in 0..arguments.gen_tokens {
-            id = best(&session.read(&[id], &mut |_, _| {})?)?;
+            id = best(&session.read(&[id])?)?;
         }
         let decode_rate = arguments.gen_tokens as f64 / begun.elapsed().as_secs_f64().max(1e-9);
         if run >= arguments.warmup {

@@ -230,9 +230,16 @@ impl<'a> Conversation<'a> {
 
         let generating = Generating::begin();
         let mut bar = LazyBar::new("reading tokens", quiet);
-        let mut progress = |done, total| bar.update(done, total);
-        let mut generator = Generator::new(&mut self.session, &ids, &options, &mut progress)?;
+        let mut progress = |done, total| {
+            bar.update(done, total);
+            generating.flow()
+        };
+        let generator = Generator::with_progress(&mut self.session, &ids, &options, &mut progress);
         drop(bar);
+        let mut generator = match generator {
+            Err(LlmError::Interrupted) => return Ok((Generation::cancelled(ids), forgotten)),
+            generator => generator?,
+        };
         loop {
             if generating.is_requested() {
                 write(&generator.cancel()?)?;
@@ -264,9 +271,15 @@ impl<'a> Conversation<'a> {
             let text = self.template.render(&messages, true)?;
             let ids = self.encode(&text)?;
             let tokens = ids.len();
-            // A message alone may use the room of the answer.
+            // A message alone may use the room of the answer. Once something must go, half of the
+            // context is made free, so that the next turns are not all read anew.
             let alone = self.messages.len() < 3;
-            if tokens + if alone { 0 } else { room } <= capacity {
+            let limit = match (alone, forgotten) {
+                (true, _) => capacity,
+                (false, 0) => capacity - room,
+                (false, _) => capacity / 2,
+            };
+            if tokens <= limit {
                 return Ok(Prompt { text, ids, forgotten });
             }
             if alone {

@@ -10,7 +10,7 @@ use bitnet::llm::chat_template::Message;
 use bitnet::llm::generation::FinishReason;
 use bitnet::llm::sampler::SamplingParams;
 use bitnet::llm::tokenizer::BosPolicy;
-use bitnet::{Generation, GenerationOptions, Generator, Model, Session};
+use bitnet::{Generation, GenerationOptions, Generator, LlmError, Model, Session};
 use clap::Args;
 use serde::Serialize;
 
@@ -116,10 +116,16 @@ pub(crate) fn run(arguments: &Arguments, started: Instant) -> Result<ExitCode> {
     let loaded = started.elapsed();
     let mut session = Session::new(&model)?;
     let mut bar = LazyBar::new("reading tokens", quiet);
-    let mut generator = Generator::new(&mut session, &prompt_ids, &options, &mut |done, total| {
-        bar.update(done, total)
-    })?;
+    let mut progress = |done, total| {
+        bar.update(done, total);
+        generating.flow()
+    };
+    let generator = Generator::with_progress(&mut session, &prompt_ids, &options, &mut progress);
     drop(bar);
+    let mut generator = match generator {
+        Err(LlmError::Interrupted) => return Ok(ExitCode::from(interrupt::STATUS)),
+        generator => generator?,
+    };
 
     let streams = !arguments.output.json;
     if streams && !arguments.no_echo && !arguments.chat {
