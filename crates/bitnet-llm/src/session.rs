@@ -75,17 +75,7 @@ impl Session {
         let common = common.min(ids.len().saturating_sub(1));
         self.check(common, &ids[common..])?;
         self.truncate(common);
-        let new = &ids[common..];
-        let mut logits = None;
-        let mut done = 0;
-        for chunk in new.chunks(PREFILL_CHUNK) {
-            logits = Some(self.forward(chunk, LogitsOf::Last)?);
-            done += chunk.len();
-            if progress(done, new.len()).is_break() {
-                return Err(LlmError::Interrupted);
-            }
-        }
-        logits.ok_or(LlmError::EmptyPrompt)
+        self.read_chunks(&ids[common..], progress)
     }
 
     /// Reads `ids` after the tokens so far and returns the logits that follow,
@@ -95,9 +85,18 @@ impl Session {
     /// As [`read_all`](Self::read_all), but it is never interrupted.
     pub fn read(&mut self, ids: &[u32]) -> Result<BitNetTensor> {
         self.check(self.tokens.len(), ids)?;
+        self.read_chunks(ids, &mut |_, _| ControlFlow::Continue(()))
+    }
+
+    fn read_chunks(&mut self, ids: &[u32], progress: &mut OnProgress<'_>) -> Result<BitNetTensor> {
         let mut logits = None;
+        let mut done = 0;
         for chunk in ids.chunks(PREFILL_CHUNK) {
             logits = Some(self.forward(chunk, LogitsOf::Last)?);
+            done += chunk.len();
+            if progress(done, ids.len()).is_break() {
+                return Err(LlmError::Interrupted);
+            }
         }
         logits.ok_or(LlmError::EmptyPrompt)
     }

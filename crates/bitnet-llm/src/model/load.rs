@@ -230,7 +230,7 @@ impl Loader<'_> {
     fn norm(&self, name: &str, width: usize) -> Result<RmsNorm> {
         let weight = self.dense(name, &[width])?;
         // Found here it has a name; found in the logits it would have none.
-        let values = self.weights.tensor(name)?.to_dtype(BitNetDType::F32)?.to_vec::<f32>()?;
+        let values = weight.to_dtype(BitNetDType::F32)?.to_vec::<f32>()?;
         if let Some(index) = values.iter().position(|value| !value.is_finite()) {
             return Err(self.weights.fault(name, format!("element {index} is {}", values[index])));
         }

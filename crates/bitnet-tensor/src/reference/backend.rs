@@ -6,6 +6,7 @@ use super::semantics::{self, Array};
 use crate::backend::{Backend, OpDesc};
 use crate::dtype::with_number_type;
 use crate::error::{Result, bail};
+use crate::layout::Layout;
 use crate::ops::Op;
 use crate::storage::{HostBuffer, Storage};
 use crate::{BitNetDType, BitNetTensor, Device};
@@ -96,7 +97,18 @@ impl Backend for ReferenceBackend {
     }
 }
 
-/// The elements in logical order, by the definition of a layout.
+/// Where element `n` of the row-major order lies, by the definition of a layout.
+fn position(layout: &Layout, n: usize) -> usize {
+    let mut rest = n;
+    let mut position = layout.offset() as isize;
+    for axis in (0..layout.shape().rank()).rev() {
+        position += (rest % layout.shape()[axis]) as isize * layout.strides()[axis];
+        rest /= layout.shape()[axis];
+    }
+    position as usize
+}
+
+/// The elements in logical order.
 fn read(tensor: &BitNetTensor) -> Result<Array> {
     if let Some((_, codes, scales)) = tensor.ternary_parts() {
         // Codes with their scales, read through the host: layouts are the kernels' business.
@@ -106,15 +118,7 @@ fn read(tensor: &BitNetTensor) -> Result<Array> {
         return Ok(Array { shape: tensor.shape().to_vec(), dtype: tensor.dtype(), values });
     }
     let layout = tensor.layout();
-    let positions = (0..tensor.element_count()).map(|n| {
-        let mut rest = n;
-        let mut position = layout.offset() as isize;
-        for axis in (0..layout.shape().rank()).rev() {
-            position += (rest % layout.shape()[axis]) as isize * layout.strides()[axis];
-            rest /= layout.shape()[axis];
-        }
-        position as usize
-    });
+    let positions = (0..tensor.element_count()).map(|n| position(layout, n));
     let values = with_number_type!(tensor.dtype(), T => {
         let data = tensor.host_data::<T>()?;
         positions.map(|position| crate::dtype::Number::to_f64(data[position])).collect()
@@ -127,20 +131,11 @@ fn read(tensor: &BitNetTensor) -> Result<Array> {
 
 fn write(tensor: &mut BitNetTensor, values: &[f64]) -> Result<()> {
     let layout = tensor.layout().clone();
-    let place = |n: usize| {
-        let mut rest = n;
-        let mut position = layout.offset() as isize;
-        for axis in (0..layout.shape().rank()).rev() {
-            position += (rest % layout.shape()[axis]) as isize * layout.strides()[axis];
-            rest /= layout.shape()[axis];
-        }
-        position as usize
-    };
     if tensor.dtype() == BitNetDType::Bool {
         tensor.reinterpret(BitNetDType::U8);
         let data = tensor.host_data_mut::<u8>()?;
         for (n, &value) in values.iter().enumerate() {
-            data[place(n)] = u8::from(value != 0.0);
+            data[position(&layout, n)] = u8::from(value != 0.0);
         }
         tensor.reinterpret(BitNetDType::Bool);
         return Ok(());
@@ -148,7 +143,7 @@ fn write(tensor: &mut BitNetTensor, values: &[f64]) -> Result<()> {
     with_number_type!(tensor.dtype(), T => {
         let data = tensor.host_data_mut::<T>()?;
         for (n, &value) in values.iter().enumerate() {
-            data[place(n)] = crate::dtype::Number::from_f64(value);
+            data[position(&layout, n)] = crate::dtype::Number::from_f64(value);
         }
         Ok(())
     }, bail!(InternalError, "write", &[], "not a dense type"))
