@@ -104,8 +104,36 @@ impl fmt::Display for ErrorContext {
 }
 
 impl TensorOpError {
+    /// The error of an operation inside of `name`, as one of `name` itself.
+    pub(crate) fn inside(mut self, name: &'static str, operands: &[&BitNetTensor]) -> Self {
+        let inner = self.context_mut();
+        let reason = if inner.operation == name || inner.operands.is_empty() {
+            std::mem::take(&mut inner.reason)
+        } else {
+            inner.to_string()
+        };
+        *inner = *context(name, operands, reason);
+        self
+    }
+
     /// Where the error happened and why.
     pub fn context(&self) -> &ErrorContext {
+        match self {
+            Self::ShapeMismatch(c)
+            | Self::BroadcastError(c)
+            | Self::DeviceMismatch(c)
+            | Self::DTypeMismatch(c)
+            | Self::ComputationError(c)
+            | Self::UnsupportedOperation(c)
+            | Self::MemoryError(c)
+            | Self::BackendError(c)
+            | Self::InvalidTensor(c)
+            | Self::NumericalError(c)
+            | Self::InternalError(c) => c,
+        }
+    }
+
+    fn context_mut(&mut self) -> &mut ErrorContext {
         match self {
             Self::ShapeMismatch(c)
             | Self::BroadcastError(c)

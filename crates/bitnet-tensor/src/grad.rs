@@ -23,9 +23,10 @@ pub(crate) struct GradNode {
 struct Origin {
     op: Op,
     inputs: SmallVec<[BitNetTensor; 2]>,
-    /// The result without its node, for rules that use it. `None` when the operation has
-    /// several results: it has no derivative rule.
-    output: Option<BitNetTensor>,
+    /// The results without their nodes, for rules that use them.
+    outputs: Outputs,
+    /// Which of them this node belongs to.
+    position: usize,
 }
 
 impl GradNode {
@@ -58,12 +59,13 @@ pub(crate) fn record(op: &Op, inputs: &[&BitNetTensor], outputs: &mut Outputs) {
     if inputs.iter().all(|input| input.grad.is_none()) {
         return;
     }
-    let single = outputs.len() == 1;
-    for output in outputs {
+    let results: Outputs = outputs.iter().map(BitNetTensor::detach).collect();
+    for (position, output) in outputs.iter_mut().enumerate() {
         let origin = Origin {
             op: op.clone(),
             inputs: inputs.iter().map(|&input| input.clone()).collect(),
-            output: single.then(|| output.detach()),
+            outputs: results.clone(),
+            position,
         };
         output.grad = Some(GradNode::new(Some(origin)));
     }
@@ -135,10 +137,12 @@ impl BitNetTensor {
             let inputs: SmallVec<[BitNetTensor; 2]> =
                 origin.inputs.iter().map(BitNetTensor::detach).collect();
             let inputs: SmallVec<[&BitNetTensor; 2]> = inputs.iter().collect();
-            let Some(output) = &origin.output else {
-                bail!(UnsupportedOperation, origin.op.name(), &inputs, "no derivative is defined");
+            let context = Derivative {
+                inputs: &inputs,
+                outputs: &origin.outputs,
+                position: origin.position,
+                gradient: &gradient,
             };
-            let context = Derivative { inputs: &inputs, output, gradient: &gradient };
             let gradients = origin.op.operation().backward(&context)?;
             for (input, gradient) in origin.inputs.iter().zip(gradients) {
                 let (Some(node), Some(gradient)) = (&input.grad, gradient) else {

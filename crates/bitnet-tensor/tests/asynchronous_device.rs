@@ -237,7 +237,7 @@ fn waiting_reports_what_enqueued_work_failed_with() -> Result<()> {
 fn the_mock_conforms() {
     let _alone = alone();
     let mock = MockDevice::register(8).expect("registered");
-    for family in [Family::Movement, Family::Rows, Family::Products, Family::Transformer] {
+    for family in [Family::Movement, Family::Reduction, Family::Linalg, Family::Neural] {
         assert_eq!(run_family(family, mock.device()).fallbacks, 0);
     }
 }

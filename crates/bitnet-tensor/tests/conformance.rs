@@ -54,18 +54,18 @@ fn movement() {
 }
 
 #[test]
-fn rows() {
-    on_every_tier(Family::Rows);
+fn reduction() {
+    on_every_tier(Family::Reduction);
 }
 
 #[test]
-fn products() {
-    on_every_tier(Family::Products);
+fn linalg() {
+    on_every_tier(Family::Linalg);
 }
 
 #[test]
-fn transformer() {
-    on_every_tier(Family::Transformer);
+fn neural() {
+    on_every_tier(Family::Neural);
 }
 
 /// The reference computes in `f64`, which does not hold every 64-bit integer: these are compared

@@ -1,5 +1,5 @@
 //! Misuses of memory: sizes, sharing, devices and foreign bytes. A misuse, its class and its message;
-//! those of shapes, axes and types are in `errors.rs`.
+//! those of shapes, axes and types are in `errors`.
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@
 //!   reference, compared by one table of tolerances.
 //! - [`MockDevice`]: a device that only enqueues, for the promise that nothing inside a forward
 //!   pass reads back.
-//! - `tests/goldens.rs`: the reference against numbers made by NumPy and ONNX.
+//! - `tests/goldens`: the reference and the CPU against numbers of NumPy, PyTorch and ONNX.
 //! - `tests/tidy.rs`: the rules of the sources.
 
 pub mod compare;

@@ -45,12 +45,13 @@ pub(crate) fn apply(op: impl Into<Op>, inputs: &[&BitNetTensor]) -> Result<Outpu
     let operation = op.operation();
     let device = common_device(operation, inputs)?;
 
-    if let Some(dtype) = operation.operand_dtype(inputs)?
-        && inputs.iter().any(|input| input.dtype() != dtype)
+    if let Some(types) = operation.operand_types(inputs)?
+        && inputs.iter().zip(&types).any(|(input, &dtype)| input.dtype() != dtype)
     {
-        let converted: SmallVec<[BitNetTensor; 2]> =
-            inputs.iter().map(|input| input.to_dtype(dtype)).collect::<Result<_>>()?;
-        return apply(op, &converted.iter().collect::<SmallVec<[_; 2]>>());
+        let operands = inputs.iter().zip(types);
+        let converted: SmallVec<[BitNetTensor; 3]> =
+            operands.map(|(input, dtype)| input.to_dtype(dtype)).collect::<Result<_>>()?;
+        return apply(op, &converted.iter().collect::<SmallVec<[_; 3]>>());
     }
 
     let specs = operation.infer(inputs)?;
@@ -96,16 +97,29 @@ pub(crate) fn apply_reusing(
     mut first: BitNetTensor,
     others: &[&BitNetTensor],
 ) -> Result<BitNetTensor> {
+    apply_assign(op, &mut first, others)?;
+    Ok(first)
+}
+
+/// Replaces `target`, the first operand, by the result: in its storage when nobody else can see
+/// it. When the operation is refused the target is as before.
+pub(crate) fn apply_assign(
+    op: impl Into<Op>,
+    target: &mut BitNetTensor,
+    others: &[&BitNetTensor],
+) -> Result<()> {
     let op = op.into();
-    if may_reuse(&op, &first, others)? {
-        metrics::record_operation();
-        registry::backend(first.device())?.execute_in_place(&op, &mut first, others)?;
-        if NAN_CHECK.load(Relaxed) {
-            check_nan(op.operation(), others, std::slice::from_ref(&first))?;
-        }
-        return Ok(first);
+    if !may_reuse(&op, target, others)? {
+        let result = apply_one(op, &with_first(target, others))?;
+        *target = result;
+        return Ok(());
     }
-    apply_one(op, &with_first(&first, others))
+    metrics::record_operation();
+    registry::backend(target.device())?.execute_in_place(&op, target, others)?;
+    if NAN_CHECK.load(Relaxed) {
+        check_nan(op.operation(), others, std::slice::from_ref(target))?;
+    }
+    Ok(())
 }
 
 /// Whether `op` can write its result over `first`: nobody else sees it, the result is of its
@@ -116,11 +130,17 @@ fn may_reuse(op: &Op, first: &BitNetTensor, others: &[&BitNetTensor]) -> Result<
     let simple = op.works_in_place()
         && first.is_contiguous()
         && first.is_unique()
-        && inputs.iter().all(|input| input.grad.is_none() && input.dtype() == first.dtype());
+        && inputs.iter().all(|input| input.grad.is_none());
     if !simple {
         return Ok(false);
     }
-    op.operation().operand_dtype(&inputs)?; // refuses types that the operation has not
+    // Refuses types that the operation has not.
+    let types = op.operation().operand_types(&inputs)?;
+    let converts = types
+        .is_some_and(|types| inputs.iter().zip(types).any(|(input, dtype)| input.dtype() != dtype));
+    if converts {
+        return Ok(false);
+    }
     let specs = op.operation().infer(&inputs)?;
     let same = matches!(specs.as_slice(),
         [spec] if spec.shape == *first.shape() && spec.dtype == first.dtype());
@@ -183,6 +203,16 @@ pub(crate) fn apply_in_place(
         check_nan(op.operation(), others, std::slice::from_ref(target))?;
     }
     Ok(())
+}
+
+/// Runs `body`, the operations that `name` is composed of, and puts its name and operands into
+/// their errors: the caller called `name`.
+pub(crate) fn composed<T>(
+    name: &'static str,
+    operands: &[&BitNetTensor],
+    body: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    body().map_err(|error| error.inside(name, operands))
 }
 
 fn execute(

@@ -3,13 +3,12 @@
 //! It joins tensors to the kernels of `bitnet-kernels`: layouts become slices here, and nothing
 //! is computed in this crate that a kernel computes.
 
-mod attention;
-mod cast;
 mod elementwise;
-mod index;
-mod product;
-mod quantize;
-mod rows;
+mod linalg;
+mod movement;
+mod neural;
+mod quantization;
+mod reduction;
 mod spans;
 
 use std::sync::Arc;
@@ -90,27 +89,27 @@ impl Backend for CpuBackend {
         match (op, inputs, outputs) {
             (Op::Unary(op), [x], [out]) => elementwise::unary(cpu, op.0, x, out),
             (Op::Binary(op), [a, b], [out]) => elementwise::binary(cpu, op.0, a, b, out),
-            (Op::Gate(op), [gate, up], [out]) => elementwise::gate(cpu, op.0, gate, up, out),
+            (Op::Gate(op), [gate, up], [out]) => neural::gate(cpu, op.0, gate, up, out),
             (Op::Cast(_), [x], [out]) if x.dtype() == BitNetDType::Ternary => {
-                quantize::dequantize(x, out)
+                quantization::dequantize(x, out)
             }
-            (Op::Cast(_), [x], [out]) => cast::cast(cpu, x, out),
-            (Op::Copy(_), [x], [out]) => cast::copy(x, out),
-            (Op::Softmax(_), [x], [out]) => rows::softmax(cpu, x, out),
-            (Op::RmsNorm(op), [x, weight], [out]) => rows::rms_norm(cpu, x, weight, op.eps, out),
-            (Op::Reduce(op), [x], [out]) => rows::reduce(cpu, op, x, out),
-            (Op::ArgMax(_), [x], [out]) => rows::argmax(cpu, x, out),
-            (Op::Cat(op), inputs, [out]) => index::cat(op.axis, inputs, out),
+            (Op::Cast(_), [x], [out]) => movement::cast(cpu, x, out),
+            (Op::Copy(_), [x], [out]) => movement::copy(x, out),
+            (Op::Softmax(_), [x], [out]) => neural::softmax(cpu, x, out),
+            (Op::RmsNorm(op), [x, weight], [out]) => neural::rms_norm(cpu, x, weight, op.eps, out),
+            (Op::Reduce(op), [x], [out]) => reduction::reduce(cpu, op, x, out),
+            (Op::ArgMax(_), [x], [out]) => reduction::argmax(cpu, x, out),
+            (Op::Cat(op), inputs, [out]) => movement::cat(op.axis, inputs, out),
             (Op::IndexSelect(_), [table, indices], [out]) => {
-                index::index_select(table, indices, out)
+                movement::index_select(table, indices, out)
             }
-            (Op::MatMul(_), [a, b], [out]) => product::matmul(a, b, out),
-            (Op::Linear(_), [x, weight], [out]) => product::linear(cpu, x, weight, out),
+            (Op::MatMul(_), [a, b], [out]) => linalg::matmul(a, b, out),
+            (Op::Linear(_), [x, weight], [out]) => linalg::linear(cpu, x, weight, out),
             (Op::TernaryLinear(op), [codes, scales, sums, weight], [out]) => {
-                product::ternary_linear(cpu, op.features, [codes, scales, sums], weight, out)
+                linalg::ternary_linear(cpu, op.features, [codes, scales, sums], weight, out)
             }
             (Op::LinearInt8(op), [codes, scales, sums, weight, weight_scales], [out]) => {
-                product::linear_int8(
+                linalg::linear_int8(
                     cpu,
                     op.features,
                     [codes, scales, sums],
@@ -120,17 +119,17 @@ impl Backend for CpuBackend {
                 )
             }
             (Op::QuantizeActivation(_), [x], outputs) => {
-                quantize::activation(cpu, x, None, outputs)
+                quantization::activation(cpu, x, None, outputs)
             }
             (Op::RmsNormQuantize(op), [x, weight], outputs) => {
-                quantize::activation(cpu, x, Some((weight, op.eps)), outputs)
+                quantization::activation(cpu, x, Some((weight, op.eps)), outputs)
             }
-            (Op::Ternarize(_), [weight], outputs) => quantize::ternarize(cpu, weight, outputs),
+            (Op::Ternarize(_), [weight], outputs) => quantization::ternarize(cpu, weight, outputs),
             (Op::Rope(op), [x, cos, sin, positions], [out]) => {
-                attention::rope(op.mode, x, [cos, sin], positions, out)
+                neural::rope(op.mode, x, [cos, sin], positions, out)
             }
             (Op::Attention(op), [q, k, v, positions], [out]) => {
-                attention::attention(cpu, [q, k, v], positions, op.scale, out)
+                neural::attention(cpu, [q, k, v], positions, op.scale, out)
             }
             _ => {
                 Err(error!(UnsupportedOperation, op.name(), inputs, "not on the CPU in this form"))
@@ -147,13 +146,13 @@ impl Backend for CpuBackend {
         match (op, others) {
             (Op::Unary(op), []) => elementwise::unary_in_place(self.cpu, op.0, target),
             (Op::Binary(op), [b]) => elementwise::binary_in_place(self.cpu, op.0, target, b),
-            (Op::WriteRows(_), [positions, rows]) => index::write_rows(target, positions, rows),
+            (Op::WriteRows(_), [positions, rows]) => movement::write_rows(target, positions, rows),
             _ => Err(error!(UnsupportedOperation, op.name(), others, "not on the CPU in place")),
         }
     }
 
     fn prepare_weight(&self, parts: &[&BitNetTensor]) -> Result<BitNetTensor> {
-        quantize::prepare_weight(parts, self.device)
+        quantization::prepare_weight(parts, self.device)
     }
 
     fn synchronize(&self) -> Result<()> {

@@ -46,12 +46,12 @@ const UNARY: [(UnaryKind, UnaryMethod, OwnedMethod); 11] = [
 ];
 
 const BINARY: [(&str, BinaryMethod); 6] = [
-    ("add", BitNetTensor::add),
-    ("sub", BitNetTensor::sub),
-    ("mul", BitNetTensor::mul),
-    ("div", BitNetTensor::div),
-    ("maximum", BitNetTensor::maximum),
-    ("minimum", BitNetTensor::minimum),
+    ("add", |a, b| a.add(b)),
+    ("sub", |a, b| a.sub(b)),
+    ("mul", |a, b| a.mul(b)),
+    ("div", |a, b| a.div(b)),
+    ("maximum", |a, b| a.maximum(b)),
+    ("minimum", |a, b| a.minimum(b)),
 ];
 
 /// Pairs of shapes that broadcast.

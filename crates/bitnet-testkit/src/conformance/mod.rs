@@ -6,10 +6,10 @@
 //! tested with them.
 
 mod elementwise;
+mod linalg;
 mod movement;
-mod products;
-mod rows;
-mod transformer;
+mod neural;
+mod reduction;
 
 use std::fmt;
 use std::sync::{Arc, Once};
@@ -29,17 +29,17 @@ pub enum Family {
     /// Casts, copies, views, joining, choosing and writing rows.
     Movement,
     /// Reductions, softmax and normalisation.
-    Rows,
+    Reduction,
     /// Dense and quantized products, and quantization.
-    Products,
+    Linalg,
     /// Rotary embedding and attention.
-    Transformer,
+    Neural,
 }
 
 impl Family {
     /// All of them.
     pub const ALL: [Self; 5] =
-        [Self::Elementwise, Self::Movement, Self::Rows, Self::Products, Self::Transformer];
+        [Self::Elementwise, Self::Movement, Self::Reduction, Self::Linalg, Self::Neural];
 }
 
 type Computation = dyn Fn(&[BitNetTensor]) -> Result<Vec<BitNetTensor>>;
@@ -153,9 +153,9 @@ pub fn cases(family: Family) -> Result<Vec<Case>> {
     match family {
         Family::Elementwise => elementwise::cases(),
         Family::Movement => movement::cases(),
-        Family::Rows => rows::cases(),
-        Family::Products => products::cases(),
-        Family::Transformer => transformer::cases(),
+        Family::Reduction => reduction::cases(),
+        Family::Linalg => linalg::cases(),
+        Family::Neural => neural::cases(),
     }
 }
 

@@ -1,0 +1,215 @@
+//! Functions of each element and of two elements, over any layouts.
+
+use bitnet_kernels::elementwise::{self as kernels, BinaryKind, Operand, UnaryKind};
+use bitnet_kernels::{Cpu, parallel};
+use half::{bf16, f16};
+
+use crate::cpu::GRAIN;
+use crate::cpu::spans::{Scratch, Spans};
+use crate::dtype::Number;
+use crate::error::{Result, error};
+use crate::{BitNetDType, BitNetTensor};
+
+pub(super) fn unary(
+    cpu: Cpu,
+    kind: UnaryKind,
+    x: &BitNetTensor,
+    out: &mut BitNetTensor,
+) -> Result<()> {
+    match x.dtype() {
+        BitNetDType::F32 => map::<f32, f32>(x, out, |operand, out| match operand {
+            Operand::Slice(x) => kernels::unary(cpu, kind, x, out),
+            Operand::Scalar(x) => {
+                out.fill(x);
+                kernels::unary_assign(cpu, kind, out);
+            }
+        }),
+        BitNetDType::F64 => map::<f64, f64>(x, out, |operand, out| {
+            load(operand, out, |x| unary_f64(kind, x));
+        }),
+        BitNetDType::F16 => unary_half::<f16>(cpu, kind, x, out),
+        BitNetDType::BF16 => unary_half::<bf16>(cpu, kind, x, out),
+        _ => Err(error!(UnsupportedOperation, "unary", &[x], "takes floats")),
+    }
+}
+
+/// Computed in `f32`, rounded once.
+fn unary_half<T: Number>(
+    cpu: Cpu,
+    kind: UnaryKind,
+    x: &BitNetTensor,
+    out: &mut BitNetTensor,
+) -> Result<()> {
+    map::<T, T>(x, out, |operand, out| {
+        let mut wide = vec![0.0f32; out.len()];
+        load(operand, &mut wide, Number::cast);
+        kernels::unary_assign(cpu, kind, &mut wide);
+        load(Operand::Slice(&wide), out, Number::cast);
+    })
+}
+
+pub(super) fn unary_in_place(cpu: Cpu, kind: UnaryKind, target: &mut BitNetTensor) -> Result<()> {
+    if target.dtype() == BitNetDType::F32 {
+        let data = target.try_mut::<f32>()?;
+        parallel::for_each_chunk_mut(data, GRAIN, |_, chunk| {
+            kernels::unary_assign(cpu, kind, chunk)
+        });
+        return Ok(());
+    }
+    let x = target.copy()?;
+    unary(cpu, kind, &x, target)
+}
+
+/// `f64` functions are those of `libm`: the same bits on every platform.
+fn unary_f64(kind: UnaryKind, x: f64) -> f64 {
+    match kind {
+        UnaryKind::Neg => -x,
+        UnaryKind::Abs => x.abs(),
+        UnaryKind::Square => x * x,
+        UnaryKind::Sqrt => x.sqrt(),
+        UnaryKind::Rsqrt => 1.0 / x.sqrt(),
+        UnaryKind::Exp => libm::exp(x),
+        // Not `f64::max`, which drops NaN.
+        UnaryKind::Relu => {
+            if x < 0.0 {
+                0.0
+            } else {
+                x
+            }
+        }
+        UnaryKind::ReluSquared => {
+            if x < 0.0 {
+                0.0
+            } else {
+                x * x
+            }
+        }
+        UnaryKind::Silu => x / (1.0 + libm::exp(-x)),
+        UnaryKind::Sigmoid => 1.0 / (1.0 + libm::exp(-x)),
+        UnaryKind::Tanh => libm::tanh(x),
+    }
+}
+
+pub(super) fn binary(
+    cpu: Cpu,
+    kind: BinaryKind,
+    a: &BitNetTensor,
+    b: &BitNetTensor,
+    out: &mut BitNetTensor,
+) -> Result<()> {
+    fn native<T: Number + kernels::Element>(
+        cpu: Cpu,
+        kind: BinaryKind,
+        a: &BitNetTensor,
+        b: &BitNetTensor,
+        out: &mut BitNetTensor,
+    ) -> Result<()> {
+        zip::<T>(a, b, out, |a, b, out| kernels::binary(cpu, kind, a, b, out))
+    }
+    /// Computed in `f32`, rounded once.
+    fn half<T: Number>(
+        cpu: Cpu,
+        kind: BinaryKind,
+        a: &BitNetTensor,
+        b: &BitNetTensor,
+        out: &mut BitNetTensor,
+    ) -> Result<()> {
+        zip::<T>(a, b, out, |a, b, out| {
+            let (mut left, mut right) = (vec![0.0f32; out.len()], vec![0.0f32; out.len()]);
+            load(a, &mut left, Number::cast);
+            load(b, &mut right, Number::cast);
+            kernels::binary_assign(cpu, kind, &mut left, Operand::Slice(&right));
+            load(Operand::Slice(&left), out, Number::cast);
+        })
+    }
+    match a.dtype() {
+        BitNetDType::U8 => native::<u8>(cpu, kind, a, b, out),
+        BitNetDType::U16 => native::<u16>(cpu, kind, a, b, out),
+        BitNetDType::U32 => native::<u32>(cpu, kind, a, b, out),
+        BitNetDType::U64 => native::<u64>(cpu, kind, a, b, out),
+        BitNetDType::I8 => native::<i8>(cpu, kind, a, b, out),
+        BitNetDType::I16 => native::<i16>(cpu, kind, a, b, out),
+        BitNetDType::I32 => native::<i32>(cpu, kind, a, b, out),
+        BitNetDType::I64 => native::<i64>(cpu, kind, a, b, out),
+        BitNetDType::F32 => native::<f32>(cpu, kind, a, b, out),
+        BitNetDType::F64 => native::<f64>(cpu, kind, a, b, out),
+        BitNetDType::F16 => half::<f16>(cpu, kind, a, b, out),
+        BitNetDType::BF16 => half::<bf16>(cpu, kind, a, b, out),
+        _ => Err(error!(UnsupportedOperation, "binary", &[a, b], "takes numbers")),
+    }
+}
+
+pub(super) fn binary_in_place(
+    cpu: Cpu,
+    kind: BinaryKind,
+    target: &mut BitNetTensor,
+    b: &BitNetTensor,
+) -> Result<()> {
+    if target.dtype() != BitNetDType::F32 {
+        let a = target.copy()?;
+        return binary(cpu, kind, &a, b, target);
+    }
+    let spans = Spans::new(target.shape(), [b.layout()]);
+    let b = b.host_data::<f32>()?;
+    parallel::for_each_chunk_mut(target.try_mut::<f32>()?, GRAIN, |i, chunk| {
+        let mut scratch = Scratch::new();
+        spans.walk(i * GRAIN, chunk.len(), |at, span| {
+            let operand = span.operand(0, b, &mut scratch);
+            kernels::binary_assign(cpu, kind, &mut chunk[at..][..span.length()], operand);
+        });
+    });
+    Ok(())
+}
+
+/// `body(x, out)` for each span.
+pub(super) fn map<S: Number, D: Number>(
+    x: &BitNetTensor,
+    out: &mut BitNetTensor,
+    body: impl Fn(Operand<'_, S>, &mut [D]) + Sync,
+) -> Result<()> {
+    let spans = Spans::new(out.shape(), [x.layout()]);
+    let x = x.host_data::<S>()?;
+    parallel::for_each_chunk_mut(out.try_mut::<D>()?, GRAIN, |i, chunk| {
+        let mut scratch = Scratch::new();
+        spans.walk(i * GRAIN, chunk.len(), |at, span| {
+            body(span.operand(0, x, &mut scratch), &mut chunk[at..][..span.length()]);
+        });
+    });
+    Ok(())
+}
+
+/// `body(a, b, out)` for each span.
+pub(super) fn zip<T: Number>(
+    a: &BitNetTensor,
+    b: &BitNetTensor,
+    out: &mut BitNetTensor,
+    body: impl Fn(Operand<'_, T>, Operand<'_, T>, &mut [T]) + Sync,
+) -> Result<()> {
+    let spans = Spans::new(out.shape(), [a.layout(), b.layout()]);
+    let (a, b) = (a.host_data::<T>()?, b.host_data::<T>()?);
+    parallel::for_each_chunk_mut(out.try_mut::<T>()?, GRAIN, |i, chunk| {
+        let (mut scratch_a, mut scratch_b) = (Scratch::new(), Scratch::new());
+        spans.walk(i * GRAIN, chunk.len(), |at, span| {
+            let a = span.operand(0, a, &mut scratch_a);
+            let b = span.operand(1, b, &mut scratch_b);
+            body(a, b, &mut chunk[at..][..span.length()]);
+        });
+    });
+    Ok(())
+}
+
+/// `out[i] = convert(operand[i])`.
+pub(super) fn load<S: Copy, D: Copy>(
+    operand: Operand<'_, S>,
+    out: &mut [D],
+    convert: impl Fn(S) -> D,
+) {
+    match operand {
+        Operand::Slice(x) => {
+            for (out, &x) in out.iter_mut().zip(x) {
+                *out = convert(x);
+            }
+        }
+        Operand::Scalar(x) => out.fill(convert(x)),
+    }
+}

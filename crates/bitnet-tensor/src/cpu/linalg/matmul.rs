@@ -1,0 +1,152 @@
+//! Matrix products, dense and quantized.
+
+use bitnet_kernels::dense::{self, Matrix, Weights};
+use bitnet_kernels::ternary::{TernaryMatrix, TiledLayout};
+use bitnet_kernels::{Cpu, OperandError, QuantizedRows, int8, ternary};
+
+use crate::error::{Result, bail, error};
+use crate::layout::Layout;
+use crate::shape::count;
+use crate::storage::TernaryLayout;
+use crate::{BitNetDType, BitNetTensor, Element, TensorShape};
+
+pub(in crate::cpu) fn matmul(
+    a: &BitNetTensor,
+    b: &BitNetTensor,
+    out: &mut BitNetTensor,
+) -> Result<()> {
+    fn typed<T: dense::MatmulElement + Element + bytemuck::AnyBitPattern>(
+        a: &BitNetTensor,
+        b: &BitNetTensor,
+        out: &mut BitNetTensor,
+    ) -> Result<()> {
+        let rank = out.rank();
+        let batch = TensorShape::from(&out.shape()[..rank - 2]);
+        let expanded = |t: &BitNetTensor| {
+            let matrix = &t.shape()[t.rank() - 2..];
+            t.layout().expand(&batch.iter().chain(matrix).copied().collect())
+        };
+        let (a_layout, b_layout) = (expanded(a), expanded(b));
+        let (a, b) = (a.host_data::<T>()?, b.host_data::<T>()?);
+        let matrix = count(&out.shape()[rank - 2..]);
+        if out.element_count() == 0 {
+            return Ok(());
+        }
+        for (index, out) in out.try_mut::<T>()?.chunks_exact_mut(matrix).enumerate() {
+            let (a, b) = (matrix_of(&a_layout, a, index), matrix_of(&b_layout, b, index));
+            dense::matmul(a, b, out);
+        }
+        Ok(())
+    }
+    match a.dtype() {
+        BitNetDType::F32 => typed::<f32>(a, b, out),
+        _ => typed::<f64>(a, b, out),
+    }
+}
+
+/// Matrix number `index` in the row-major order of the leading axes.
+fn matrix_of<'a, T>(layout: &Layout, data: &'a [T], index: usize) -> Matrix<'a, T> {
+    let (shape, strides) = (layout.shape(), layout.strides());
+    let batch_rank = shape.rank() - 2;
+    let (mut offset, mut rest) = (layout.offset() as isize, index);
+    for axis in (0..batch_rank).rev() {
+        offset += (rest % shape[axis]) as isize * strides[axis];
+        rest /= shape[axis];
+    }
+    Matrix {
+        data,
+        offset: offset as usize,
+        rows: shape[batch_rank],
+        cols: shape[batch_rank + 1],
+        row_stride: strides[batch_rank],
+        col_stride: strides[batch_rank + 1],
+    }
+}
+
+pub(in crate::cpu) fn linear(
+    cpu: Cpu,
+    x: &BitNetTensor,
+    weight: &BitNetTensor,
+    out: &mut BitNetTensor,
+) -> Result<()> {
+    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+    let weights = match weight.dtype() {
+        BitNetDType::F32 => Weights::F32(weight.as_slice()?),
+        BitNetDType::BF16 => Weights::Bf16(weight.as_slice()?),
+        BitNetDType::F16 => Weights::F16(weight.as_slice()?),
+        _ => bail!(UnsupportedOperation, "linear", &[&x, &weight], "weights are f32, f16 or bf16"),
+    };
+    dense::linear(cpu, x.as_slice()?, weight.shape()[1], weights, None, out.try_mut()?);
+    Ok(())
+}
+
+/// Runs `body` on an activation's codes, scales and sums as the kernels take them.
+fn with_rows<R>(
+    features: usize,
+    parts: [&BitNetTensor; 3],
+    body: impl FnOnce(&QuantizedRows<'_>) -> Result<R>,
+) -> Result<R> {
+    let [codes, scales, sums] = parts;
+    let (codes, scales, sums) = (codes.contiguous()?, scales.contiguous()?, sums.contiguous()?);
+    let stride = codes.shape().last().copied().unwrap_or(0);
+    let rows = QuantizedRows::new(
+        codes.as_slice()?,
+        stride,
+        features,
+        scales.as_slice()?,
+        sums.as_slice()?,
+    )
+    .map_err(|cause| operand_error("linear", &parts, cause))?;
+    body(&rows)
+}
+
+pub(in crate::cpu) fn operand_error(
+    name: &'static str,
+    operands: &[&BitNetTensor],
+    cause: OperandError,
+) -> crate::TensorOpError {
+    error!(ComputationError, name, operands, "{cause}")
+}
+
+pub(in crate::cpu) fn ternary_linear(
+    cpu: Cpu,
+    features: usize,
+    parts: [&BitNetTensor; 3],
+    weight: &BitNetTensor,
+    out: &mut BitNetTensor,
+) -> Result<()> {
+    let Some((TernaryLayout::Tiled, codes, scales)) = weight.ternary_parts() else {
+        bail!(
+            UnsupportedOperation,
+            "linear",
+            &[weight],
+            "the weight is not prepared: see BitNetTensor::prepare_weight"
+        );
+    };
+    let (rows, columns) = (weight.shape()[0], weight.shape()[1]);
+    let failed = |cause| operand_error("linear", &[weight], cause);
+    let layout = TiledLayout::new(rows, columns).map_err(failed)?;
+    let matrix =
+        TernaryMatrix::new(layout, codes.as_slice()?, scales.as_slice()?).map_err(failed)?;
+    with_rows(features, parts, |x| {
+        ternary::gemm(cpu, &matrix, x, out.try_mut()?);
+        Ok(())
+    })
+}
+
+pub(in crate::cpu) fn linear_int8(
+    cpu: Cpu,
+    features: usize,
+    parts: [&BitNetTensor; 3],
+    weight: &BitNetTensor,
+    weight_scales: &BitNetTensor,
+    out: &mut BitNetTensor,
+) -> Result<()> {
+    let (weight, weight_scales) = (weight.contiguous()?, weight_scales.contiguous()?);
+    let matrix = int8::Int8Matrix::new(weight.as_slice()?, features, weight_scales.as_slice()?)
+        .map_err(|cause| operand_error("linear_int8", &[&weight], cause))?;
+    with_rows(features, parts, |x| {
+        int8::linear(cpu, &matrix, x, out.try_mut()?);
+        Ok(())
+    })
+}

@@ -1,0 +1,9 @@
+//! Operations of neural networks.
+
+mod attention;
+mod gate;
+mod rows;
+
+pub(super) use attention::{attention, rope};
+pub(super) use gate::gate;
+pub(super) use rows::{rms_norm, softmax};

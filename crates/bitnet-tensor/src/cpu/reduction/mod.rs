@@ -1,0 +1,5 @@
+//! Many elements to one.
+
+mod reduce;
+
+pub(super) use reduce::{argmax, reduce};

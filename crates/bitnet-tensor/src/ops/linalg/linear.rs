@@ -1,0 +1,157 @@
+//! Products with weights `[out, in]`: dense, int8 and ternary.
+
+use smallvec::smallvec;
+
+use crate::backend::dispatch::apply_one;
+use crate::error::{Result, bail};
+use crate::ops::{Derivative, OperandGradients, Operation, Specs, TensorSpec};
+use crate::shape::count;
+use crate::{BitNetDType, BitNetTensor, TensorShape};
+
+/// `x · wᵀ` for `x [.., in]` and dense weights `w [out, in]`, computed in `f32`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Linear;
+
+impl Operation for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
+        let (x, weight) = (inputs[0], inputs[1]);
+        let weights =
+            matches!(weight.dtype(), BitNetDType::F32 | BitNetDType::BF16 | BitNetDType::F16);
+        if x.dtype() != BitNetDType::F32 || !weights {
+            bail!(
+                DTypeMismatch,
+                self.name(),
+                inputs,
+                "takes f32 and weights of f32, f16, bf16 or ternary"
+            );
+        }
+        let (Some((&features, leading)), &[out, inner]) =
+            (x.shape().split_last(), &**weight.shape())
+        else {
+            bail!(ShapeMismatch, self.name(), inputs, "takes [.., in] and weights [out, in]");
+        };
+        if features != inner {
+            bail!(
+                ShapeMismatch,
+                self.name(),
+                inputs,
+                "{features} features meet weights for {inner}"
+            );
+        }
+        let shape: TensorShape = leading.iter().copied().chain([out]).collect();
+        Ok(smallvec![TensorSpec::new(shape, BitNetDType::F32)])
+    }
+
+    fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
+        let (x, weight, dy) = (context.inputs[0], context.inputs[1], context.gradient);
+        let dx = dy.matmul_rows(&weight.to_dtype(BitNetDType::F32)?)?;
+        let (rows_x, rows_dy) = (x.as_rows()?, dy.as_rows()?);
+        let dw = rows_dy.transpose(0, 1)?.matmul(&rows_x)?.to_dtype(weight.dtype())?;
+        Ok(smallvec![Some(dx.reshape(x.shape())?), Some(dw)])
+    }
+}
+
+/// `x · wᵀ` for a quantized activation and ternary weights `[out, in]`. Operands: codes
+/// `I8 [.., padded]`, scales `F32 [..]`, sums `I32 [..]`, the weight.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TernaryLinear {
+    /// The features of a row of codes; what follows is padding.
+    pub features: usize,
+}
+
+impl Operation for TernaryLinear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
+        infer_quantized(self.name(), self.features, inputs, BitNetDType::Ternary)
+    }
+}
+
+/// `x · wᵀ` for a quantized activation and int8 weights. Operands: codes `I8 [.., padded]`, scales
+/// `F32 [..]`, sums `I32 [..]`, weights `I8 [out, in]`, their scales `F32 [out]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LinearInt8 {
+    /// The features of a row of codes; what follows is padding.
+    pub features: usize,
+}
+
+impl Operation for LinearInt8 {
+    fn name(&self) -> &'static str {
+        "linear_int8"
+    }
+
+    fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
+        let specs = infer_quantized(self.name(), self.features, inputs, BitNetDType::I8)?;
+        let (weight, scales) = (inputs[3], inputs[4]);
+        if scales.dtype() != BitNetDType::F32 || *scales.shape() != [weight.shape()[0]] {
+            bail!(ShapeMismatch, self.name(), inputs, "weight scales are f32 [out]");
+        }
+        Ok(specs)
+    }
+}
+
+fn infer_quantized(
+    name: &'static str,
+    features: usize,
+    inputs: &[&BitNetTensor],
+    weights: BitNetDType,
+) -> Result<Specs> {
+    let (codes, scales, sums, weight) = (inputs[0], inputs[1], inputs[2], inputs[3]);
+    let types = [codes.dtype(), scales.dtype(), sums.dtype(), weight.dtype()];
+    if types != [BitNetDType::I8, BitNetDType::F32, BitNetDType::I32, weights] {
+        bail!(
+            DTypeMismatch,
+            name,
+            inputs,
+            "takes i8 codes, f32 scales, i32 sums and {weights} weights"
+        );
+    }
+    let (Some((&padded, leading)), &[out, inner]) = (codes.shape().split_last(), &**weight.shape())
+    else {
+        bail!(ShapeMismatch, name, inputs, "takes codes [.., padded] and weights [out, in]");
+    };
+    if padded < features || *scales.shape() != *leading || *sums.shape() != *leading {
+        bail!(ShapeMismatch, name, inputs, "codes, scales and sums do not fit");
+    }
+    if features != inner {
+        bail!(ShapeMismatch, name, inputs, "{features} features meet weights for {inner}");
+    }
+    let shape: TensorShape = leading.iter().copied().chain([out]).collect();
+    Ok(smallvec![TensorSpec::new(shape, BitNetDType::F32)])
+}
+
+/// # Products with weights
+impl BitNetTensor {
+    /// `self · weightᵀ` for `F32 [.., in]` and a weight `[out, in]`: dense (`F32`, `F16`, `BF16`;
+    /// computed in `f32`) or ternary (the activation is quantized to int8 first, W1.58A8; the weight
+    /// comes from [`prepare_weight`](Self::prepare_weight)).
+    ///
+    /// A row's result does not depend on the other rows.
+    ///
+    /// # Errors
+    /// `ShapeMismatch`, `DTypeMismatch`.
+    pub fn linear(&self, weight: &Self) -> Result<Self> {
+        if weight.dtype() == BitNetDType::Ternary {
+            return self.quantize_activation()?.linear(weight);
+        }
+        apply_one(Linear, &[self, weight])
+    }
+
+    /// All axes but the last as one: `[rows, features]`.
+    pub(crate) fn as_rows(&self) -> Result<Self> {
+        let features = self.shape().last().copied().unwrap_or(1);
+        let rows = count(&self.shape()[..self.rank().saturating_sub(1)]);
+        self.reshape([rows, features])
+    }
+
+    /// `[.., in] · [in, out]` as one product of all rows.
+    fn matmul_rows(&self, matrix: &Self) -> Result<Self> {
+        self.as_rows()?.matmul(matrix)
+    }
+}

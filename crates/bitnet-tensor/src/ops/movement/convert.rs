@@ -1,0 +1,115 @@
+//! Conversions of the element type and of the layout.
+
+use smallvec::smallvec;
+
+use crate::backend::dispatch::apply_one;
+use crate::backend::metrics;
+use crate::error::{Result, bail};
+use crate::ops::{Derivative, OperandGradients, Operation, Specs, TensorSpec};
+use crate::{BitNetDType, BitNetTensor};
+
+/// The same values in another type.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cast(pub BitNetDType);
+
+impl Operation for Cast {
+    fn name(&self) -> &'static str {
+        "to_dtype"
+    }
+
+    fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
+        let input = inputs[0];
+        if self.0 == BitNetDType::Ternary {
+            bail!(
+                UnsupportedOperation,
+                self.name(),
+                inputs,
+                "ternary weights are made by `ternarize`"
+            );
+        }
+        if input.dtype() == BitNetDType::Ternary && self.0 != BitNetDType::F32 {
+            bail!(
+                UnsupportedOperation,
+                self.name(),
+                inputs,
+                "a ternary weight is dequantized to f32"
+            );
+        }
+        Ok(smallvec![TensorSpec::new(input.shape(), self.0)])
+    }
+
+    fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
+        let gradient = context.gradient.to_dtype(context.inputs[0].dtype())?;
+        Ok(smallvec![Some(gradient)])
+    }
+}
+
+/// The same values in row-major order in storage of their own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Copy;
+
+impl Operation for Copy {
+    fn name(&self) -> &'static str {
+        "copy"
+    }
+
+    fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
+        let input = inputs[0];
+        if input.dtype() == BitNetDType::Ternary {
+            bail!(
+                UnsupportedOperation,
+                self.name(),
+                inputs,
+                "a packed weight is shared, not copied"
+            );
+        }
+        Ok(smallvec![TensorSpec::new(input.shape(), input.dtype())])
+    }
+
+    fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
+        Ok(smallvec![Some(context.gradient.clone())])
+    }
+}
+
+/// # Conversions
+impl BitNetTensor {
+    /// The same values as `dtype`; this tensor itself when it has that type already.
+    ///
+    /// Floats round to nearest even. Floats become integers by truncation toward zero and
+    /// saturation, NaN becomes 0. Integers become narrower ones by keeping the low bits, as in
+    /// NumPy. Everything but 0 becomes `true`. A ternary weight becomes `F32`: code × scale of its row.
+    ///
+    /// ```
+    /// use bitnet_tensor::{BitNetDType, BitNetTensor};
+    /// let x = BitNetTensor::from_vec(vec![-1.5f32, 300.0, f32::NAN], [3])?;
+    /// assert_eq!(x.to_dtype(BitNetDType::U8)?.to_vec::<u8>()?, [0, 255, 0]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `UnsupportedOperation` to `Ternary`, and from `Ternary` to anything but `F32`.
+    pub fn to_dtype(&self, dtype: BitNetDType) -> Result<Self> {
+        if self.dtype() == dtype {
+            return Ok(self.clone());
+        }
+        apply_one(Cast(dtype), &[self])
+    }
+
+    /// The same values in row-major order: this tensor itself when they already are.
+    ///
+    /// # Errors
+    /// As [`copy`](Self::copy).
+    pub fn contiguous(&self) -> Result<Self> {
+        if self.is_contiguous() { Ok(self.clone()) } else { self.copy() }
+    }
+
+    /// The same values in row-major order in storage of their own.
+    ///
+    /// # Errors
+    /// `MemoryError`; `UnsupportedOperation` for packed weights.
+    pub fn copy(&self) -> Result<Self> {
+        let copy = apply_one(Copy, &[self])?;
+        metrics::record_copy(copy.byte_size());
+        Ok(copy)
+    }
+}

@@ -1,0 +1,68 @@
+//! Gated activations: the middle of a gated feed-forward layer.
+
+use smallvec::smallvec;
+
+use crate::backend::dispatch::apply_one;
+use crate::error::{Result, bail};
+use crate::ops::{
+    Derivative, GateKind, OperandGradients, Operation, Outputs, Specs, TensorSpec, Unary, UnaryKind,
+};
+use crate::{BitNetDType, BitNetTensor};
+
+/// `activation(gate) · up`, elementwise: the middle of a gated feed-forward layer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Gate(pub GateKind);
+
+impl Operation for Gate {
+    fn name(&self) -> &'static str {
+        "gate"
+    }
+
+    fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
+        let (gate, up) = (inputs[0], inputs[1]);
+        if gate.shape() != up.shape() {
+            bail!(ShapeMismatch, self.name(), inputs, "gate and up have different shapes");
+        }
+        if gate.dtype() != BitNetDType::F32 || up.dtype() != BitNetDType::F32 {
+            bail!(DTypeMismatch, self.name(), inputs, "takes f32");
+        }
+        Ok(smallvec![TensorSpec::new(gate.shape(), gate.dtype())])
+    }
+
+    fn decompose(&self, inputs: &[&BitNetTensor]) -> Option<Result<Outputs>> {
+        let activation = match self.0 {
+            GateKind::ReluSquared => inputs[0].relu_squared(),
+            GateKind::Silu => inputs[0].silu(),
+        };
+        Some(activation.and_then(|a| a.mul(inputs[1])).map(|y| smallvec![y]))
+    }
+
+    fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
+        // The decomposition's parts know their derivatives.
+        let kind = match self.0 {
+            GateKind::ReluSquared => UnaryKind::ReluSquared,
+            GateKind::Silu => UnaryKind::Silu,
+        };
+        let (gate, up, dy) = (context.inputs[0], context.inputs[1], context.gradient);
+        let activation = apply_one(Unary(kind), &[gate])?;
+        let inner = Derivative {
+            inputs: &[gate],
+            outputs: std::slice::from_ref(&activation),
+            position: 0,
+            gradient: &dy.mul(up)?,
+        };
+        let d_gate = Unary(kind).backward(&inner)?.pop().flatten();
+        Ok(smallvec![d_gate, Some(dy.mul(&activation)?)])
+    }
+}
+
+/// # Gated activations
+impl BitNetTensor {
+    /// `activation(self) · up`, elementwise, for `F32` of equal shapes.
+    ///
+    /// # Errors
+    /// `ShapeMismatch`, `DTypeMismatch`.
+    pub fn gate(&self, kind: GateKind, up: &Self) -> Result<Self> {
+        apply_one(Gate(kind), &[self, up])
+    }
+}

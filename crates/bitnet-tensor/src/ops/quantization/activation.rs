@@ -1,0 +1,139 @@
+//! Quantization of activations to int8 with a scale per row (W1.58A8), as BitNet b1.58 defines it
+//! (Ma et al. 2024, "The Era of 1-bit LLMs").
+
+use smallvec::smallvec;
+
+use crate::backend::dispatch::{apply, apply_one};
+use crate::error::{Result, bail, error};
+use crate::ops::{LinearInt8, Operation, Outputs, Specs, TensorSpec, TernaryLinear};
+use crate::{BitNetDType, BitNetTensor, TensorShape};
+
+/// The length of a row of activation codes for `features` values: rounded up to what the
+/// kernels read at once, and filled with zeros.
+pub fn padded_features(features: usize) -> usize {
+    features.next_multiple_of(bitnet_kernels::QUANTIZED_ROW_ALIGN)
+}
+
+/// Each row of `F32 [.., features]` to int8: with `s = 127 / max(absmax, 1e-5)`, codes are
+/// `x·s` rounded half to even and clamped to [−128, 127]. Outputs: codes `I8 [.., padded]`, scales
+/// `F32 [..]` (value = code × scale), sums of codes `I32 [..]`. A row with a
+/// NaN or an infinity has the scale NaN.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct QuantizeActivation;
+
+impl Operation for QuantizeActivation {
+    fn name(&self) -> &'static str {
+        "quantize_activation"
+    }
+
+    fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
+        if inputs[0].dtype() != BitNetDType::F32 {
+            bail!(DTypeMismatch, self.name(), inputs, "takes f32");
+        }
+        quantized_specs(self.name(), inputs)
+    }
+}
+
+pub(crate) fn quantized_specs(name: &'static str, inputs: &[&BitNetTensor]) -> Result<Specs> {
+    let Some((&features, leading)) = inputs[0].shape().split_last() else {
+        bail!(ShapeMismatch, name, inputs, "a scalar has no rows");
+    };
+    // With more, a sum of codes of −128 could overflow an i32.
+    if features >= 1 << 24 {
+        bail!(ShapeMismatch, name, inputs, "the sum of {features} codes may overflow an i32");
+    }
+    let codes: TensorShape = leading.iter().copied().chain([padded_features(features)]).collect();
+    Ok(smallvec![
+        TensorSpec::new(codes, BitNetDType::I8),
+        TensorSpec::new(leading, BitNetDType::F32),
+        TensorSpec::new(leading, BitNetDType::I32),
+    ])
+}
+
+pub(crate) fn quantized_outputs(outputs: Outputs, features: usize) -> Result<QuantizedActivation> {
+    match <[BitNetTensor; 3]>::try_from(outputs.into_vec()) {
+        Ok([codes, scales, sums]) => Ok(QuantizedActivation { codes, scales, sums, features }),
+        Err(_) => {
+            Err(error!(InternalError, "quantize_activation", &[], "there are not three outputs"))
+        }
+    }
+}
+
+/// Activations as int8 codes with one scale per row.
+///
+/// A type of its own, so that normalisation and quantization happen once for all the weights
+/// that read the same activation.
+#[derive(Debug, Clone)]
+pub struct QuantizedActivation {
+    codes: BitNetTensor,
+    scales: BitNetTensor,
+    sums: BitNetTensor,
+    features: usize,
+}
+
+impl QuantizedActivation {
+    /// The codes, `I8 [.., padded]`; see [`padded_features`].
+    pub fn codes(&self) -> &BitNetTensor {
+        &self.codes
+    }
+
+    /// The scale of each row, `F32 [..]`: value = code × scale.
+    pub fn scales(&self) -> &BitNetTensor {
+        &self.scales
+    }
+
+    /// The sum of the codes of each row, `I32 [..]`.
+    pub fn sums(&self) -> &BitNetTensor {
+        &self.sums
+    }
+
+    /// The number of values in a row.
+    pub fn features(&self) -> usize {
+        self.features
+    }
+
+    /// `self · weightᵀ` for a ternary weight `[out, in]`: `F32 [.., out]`. The products are
+    /// summed exactly, in integers.
+    ///
+    /// # Errors
+    /// `ShapeMismatch`, `DTypeMismatch`.
+    pub fn linear(&self, weight: &BitNetTensor) -> Result<BitNetTensor> {
+        let op = TernaryLinear { features: self.features };
+        apply_one(op, &[&self.codes, &self.scales, &self.sums, weight])
+    }
+
+    /// `self · weightᵀ` for `I8 [out, in]` with a scale per row, `F32 [out]`: `F32 [.., out]`.
+    /// The products are summed exactly, in integers.
+    ///
+    /// # Errors
+    /// `ShapeMismatch`, `DTypeMismatch`.
+    pub fn linear_int8(
+        &self,
+        weight: &BitNetTensor,
+        weight_scales: &BitNetTensor,
+    ) -> Result<BitNetTensor> {
+        let op = LinearInt8 { features: self.features };
+        apply_one(op, &[&self.codes, &self.scales, &self.sums, weight, weight_scales])
+    }
+}
+
+/// # Quantization of activations
+impl BitNetTensor {
+    /// Each row to int8 with a scale, as the input of ternary and int8 layers.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_vec(vec![0.5f32, -1.0, 0.25], [1, 3])?;
+    /// let q = x.quantize_activation()?;
+    /// assert_eq!(q.codes().to_vec::<i8>()?[..3], [64, -127, 32]); // 63.5 rounds to even
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `DTypeMismatch` unless `F32`; `ShapeMismatch` for a scalar, and from 2²⁴ features on, whose
+    /// sum of codes could overflow.
+    pub fn quantize_activation(&self) -> Result<QuantizedActivation> {
+        let features = self.shape().last().copied().unwrap_or(0);
+        quantized_outputs(apply(QuantizeActivation, &[self])?, features)
+    }
+}

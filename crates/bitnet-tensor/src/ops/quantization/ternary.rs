@@ -1,0 +1,87 @@
+//! Weights to −1, 0, +1 and a scale, as BitNet b1.58 defines it (Ma et al. 2024, "The Era of
+//! 1-bit LLMs").
+
+use smallvec::smallvec;
+
+use crate::backend::dispatch::apply;
+use crate::backend::registry;
+use crate::error::{Result, bail, error};
+use crate::ops::{Operation, Specs, TensorSpec};
+use crate::storage::TernaryLayout;
+use crate::{BitNetDType, BitNetTensor};
+
+/// A dense weight `[rows, columns]` to codes `I8` −1, 0, +1 and one scale, `F32 [rows]`, the same
+/// for each row: `m = max(mean|w|, 1e-5)`, code = `w · (1/m)` rounded half to even and clamped.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ternarize;
+
+impl Operation for Ternarize {
+    fn name(&self) -> &'static str {
+        "ternarize"
+    }
+
+    fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
+        let weight = inputs[0];
+        if !matches!(weight.dtype(), BitNetDType::F32 | BitNetDType::BF16 | BitNetDType::F16) {
+            bail!(DTypeMismatch, self.name(), inputs, "takes f32, f16 or bf16");
+        }
+        let &[rows, _] = &**weight.shape() else {
+            bail!(ShapeMismatch, self.name(), inputs, "takes a matrix");
+        };
+        Ok(smallvec![
+            TensorSpec::new(weight.shape(), BitNetDType::I8),
+            TensorSpec::new([rows], BitNetDType::F32),
+        ])
+    }
+}
+
+/// # Ternary weights
+impl BitNetTensor {
+    /// This dense matrix `[rows, columns]` as a ternary weight (absmean, one scale for all).
+    ///
+    /// ```
+    /// use bitnet_tensor::{BitNetDType, BitNetTensor};
+    /// let w = BitNetTensor::from_vec(vec![0.9f32, -0.1, 0.0, -1.0], [2, 2])?;
+    /// let t = w.ternarize()?; // mean |w| = 0.5
+    /// assert_eq!(t.to_dtype(BitNetDType::F32)?.to_vec::<f32>()?, [0.5, 0.0, 0.0, -0.5]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `DTypeMismatch`, `ShapeMismatch`; `ComputationError` when a weight is NaN or infinite.
+    pub fn ternarize(&self) -> Result<Self> {
+        let outputs = apply(Ternarize, &[self])?;
+        let &[rows, columns] = &**self.shape() else {
+            bail!(ShapeMismatch, "ternarize", &[self], "takes a matrix");
+        };
+        match <[BitNetTensor; 2]>::try_from(outputs.into_vec()) {
+            Ok([codes, scales]) => {
+                Self::ternary_from_parts(TernaryLayout::Bytes, codes, scales, [rows, columns])
+            }
+            Err(_) => Err(error!(InternalError, "ternarize", &[], "there are not two outputs")),
+        }
+    }
+
+    /// The ternary weights `parts`, of equal columns, one below the other, in the layout that
+    /// the kernels of their device want. Done once, when a model is loaded.
+    ///
+    /// # Errors
+    /// `InvalidTensor` for none, `DTypeMismatch`, `ShapeMismatch`, `DeviceMismatch`;
+    /// `ComputationError` when a code is none of −1, 0 and 1.
+    pub fn prepare_weight(parts: &[&Self]) -> Result<Self> {
+        const NAME: &str = "prepare_weight";
+        let Some(first) = parts.first() else {
+            bail!(InvalidTensor, NAME, parts, "there is nothing to prepare");
+        };
+        if parts.iter().any(|part| part.dtype() != BitNetDType::Ternary) {
+            bail!(DTypeMismatch, NAME, parts, "takes ternary weights");
+        }
+        if parts.iter().any(|part| part.device() != first.device()) {
+            bail!(DeviceMismatch, NAME, parts, "the weights are on different devices");
+        }
+        if parts.iter().any(|part| part.shape()[1] != first.shape()[1]) {
+            bail!(ShapeMismatch, NAME, parts, "the weights have different numbers of columns");
+        }
+        registry::backend(first.device())?.prepare_weight(parts)
+    }
+}

@@ -1,0 +1,217 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["numpy==2.4.6", "onnx==1.23.2"]
+# ///
+"""Numbers from outside for the reference backend: run by hand, the results are kept.
+
+    python crates/bitnet-testkit/scripts/goldens/base.py crates/bitnet-testkit/goldens
+
+NumPy defines arithmetic, broadcasting, reductions, casts and products. The evaluator of the ONNX
+standard (`onnx.reference`, opset 23) defines softmax, RMSNormalization, RotaryEmbedding and
+Attention. SiLU, squared ReLU and the quantizers are PyTorch's and BitNet's formulas, written here
+in float64 (decisions of rounding in float32, as `BitLinear` of Hugging Face transformers has them).
+
+Each case is an operation, its attributes, operands and results; floats are written as the decimal
+number that reads back as the same float.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
+
+rng = np.random.default_rng(20261122)
+cases = {}
+
+
+def number(x):
+    if isinstance(x, (bool, np.bool_)):
+        return int(x)
+    if isinstance(x, (int, np.integer)):
+        return int(x)
+    x = float(x)
+    if np.isnan(x):
+        return "nan"
+    if np.isinf(x):
+        return "inf" if x > 0 else "-inf"
+    return x
+
+
+def tensor(array):
+    array = np.asarray(array)
+    names = {"float32": "f32", "float64": "f64", "float16": "f16", "bool": "bool"}
+    kind = names.get(array.dtype.name) or array.dtype.name.replace("uint", "u").replace("int", "i")
+    values = [number(x) for x in array.ravel()]
+    if kind == "f64":
+        # As text: JSON readers may lose the last bit of a float64.
+        values = [repr(x) if isinstance(x, float) else x for x in values]
+    return {"dtype": kind, "shape": list(array.shape), "values": values}
+
+
+def case(family, op, inputs, outputs, **attributes):
+    entry = {"op": op, "inputs": [tensor(x) for x in inputs], "outputs": [tensor(x) for x in outputs]}
+    entry.update(attributes)
+    cases.setdefault(family, []).append(entry)
+
+
+def f32(*shape, scale=1.0):
+    return (rng.standard_normal(shape) * scale).astype(np.float32)
+
+
+def onnx(op, inputs, outputs=1, **attributes):
+    """One node of the standard, evaluated by its reference."""
+    kinds = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE, "int64": TensorProto.INT64, "bool": TensorProto.BOOL}
+    present = [(f"x{n}", x) for n, x in enumerate(inputs) if x is not None]
+    names = ["" if x is None else f"x{n}" for n, x in enumerate(inputs)]
+    node = helper.make_node(op, names, [f"y{n}" for n in range(outputs)], **attributes)
+    graph = helper.make_graph(
+        [node],
+        "case",
+        [helper.make_tensor_value_info(name, kinds[x.dtype.name], x.shape) for name, x in present],
+        [helper.make_tensor_value_info("y0", kinds[inputs[0].dtype.name], None)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)])
+    return ReferenceEvaluator(model).run(["y0"], dict(present))[0]
+
+
+# Functions of one element, in float64, rounded to float32.
+special = np.array(
+    [0.0, -0.0, 1.0, -1.0, 0.5, -3.25, 20.0, -20.0, 1e-40, -1e-40, 87.0, -87.0, np.inf, -np.inf, np.nan],
+    dtype=np.float32,
+)
+x = np.concatenate([special, f32(20, scale=4)])
+wide = x.astype(np.float64)
+with np.errstate(all="ignore"):
+    functions = {
+        "neg": -wide,
+        "abs": np.abs(wide),
+        "square": wide * wide,
+        "sqrt": np.sqrt(wide),
+        "rsqrt": 1 / np.sqrt(wide),
+        "exp": np.exp(wide),
+        "relu": np.maximum(wide, 0),
+        "relu_squared": np.maximum(wide, 0) ** 2,
+        "silu": wide / (1 + np.exp(-wide)),
+        "sigmoid": 1 / (1 + np.exp(-wide)),
+        "tanh": np.tanh(wide),
+    }
+    for name, y in functions.items():
+        case("elementwise", name, [x], [y.astype(np.float32)])
+
+    # Arithmetic with NumPy's own broadcasting, promotion and wrapping.
+    binary = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide,
+              "maximum": np.maximum, "minimum": np.minimum}
+    for name, function in binary.items():
+        for a, b in [((3, 4), (3, 4)), ((3, 4), (4,)), ((2, 1, 3), (4, 1)), ((), (2,))]:
+            a, b = f32(*a), f32(*b)
+            case("elementwise", name, [a, b], [function(a, b)])
+        case("elementwise", name, [special, special[::-1]], [function(special, special[::-1])])
+        if name != "div":
+            for kind in [np.uint8, np.int8, np.int16, np.uint32, np.int32]:
+                limits = np.iinfo(kind)
+                a = rng.integers(limits.min, limits.max, (2, 5), dtype=kind, endpoint=True)
+                b = np.array([limits.min, limits.max, 1, 2, 7], dtype=kind)
+                case("elementwise", name, [a, b], [function(a, b)])
+    for a, b in [("uint8", "int8"), ("uint16", "int8"), ("int32", "uint16"), ("float16", "float32"), ("float32", "float64")]:
+        a = rng.integers(0, 100, (3,)).astype(a)
+        b = rng.integers(-100, 100, (2, 3)).astype(b) if not b.startswith("u") else rng.integers(0, 100, (2, 3)).astype(b)
+        case("elementwise", "add", [a, b], [a + b])
+
+    # Casts whose result the C standard defines (NumPy's others are the platform's).
+    for to in ["float16", "float64", "int8", "int32", "bool"]:
+        a = f32(12, scale=30)
+        case("movement", "to_dtype", [a], [a.astype(to)], dtype=tensor(np.zeros(1, to))["dtype"])
+    halves = np.array([2048.5, 2049.5, 65504.0, 65519.9, 65520.0, 6e-8, 2.9e-8, 1e-9, np.inf, np.nan])
+    case("movement", "to_dtype", [halves], [halves.astype(np.float16)], dtype="f16")
+    for a, to in [("int32", "int8"), ("int32", "uint16"), ("uint8", "int8"), ("int8", "uint8"), ("int32", "float32")]:
+        limits = np.iinfo(a)
+        a = rng.integers(limits.min, limits.max, (10,), dtype=a)
+        case("movement", "to_dtype", [a], [a.astype(to)], dtype=tensor(np.zeros(1, to))["dtype"])
+
+    a = np.arange(24, dtype=np.int32).reshape(2, 3, 4)
+    case("movement", "permute", [a], [a.transpose(2, 0, 1)], axes=[2, 0, 1])
+    case("movement", "slice", [a], [a[:, :, ::-2]], axis=2, start=3, length=2, step=-2)
+    case("movement", "reshape", [a], [a.reshape(4, 6)], shape=[4, 6])
+    case("movement", "expand", [a[:, :1]], [np.broadcast_to(a[:, :1], (5, 2, 3, 4))], shape=[5, 2, 3, 4])
+    case("movement", "cat", [a, a[:, :2]], [np.concatenate([a, a[:, :2]], 1)], axis=1)
+    rows = np.array([[1, 0], [1, 1]], dtype=np.uint32)
+    case("movement", "index_select", [a, rows], [a[rows]])
+
+    # Reductions.
+    x = f32(3, 4, 5)
+    odd = np.array([[1, np.nan, 3], [np.inf, 1, -2], [-np.inf, -np.inf, -np.inf], [2, 7, 7]], dtype=np.float32)
+    for name, function in {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}.items():
+        for axes in [(0,), (1, 2), (0, 2), (-1,)]:
+            for keepdims in [False, True]:
+                y = function(x.astype(np.float64), axis=axes, keepdims=keepdims)
+                case("reduction", name, [x], [y.astype(np.float32)], axes=list(axes), keepdims=keepdims)
+        y = function(odd.astype(np.float64), axis=1)
+        case("reduction", name, [odd], [y.astype(np.float32)], axes=[1], keepdims=False)
+    case("reduction", "argmax", [odd], [np.argmax(odd, axis=1).astype(np.uint32)])
+    case("reduction", "argmax", [x], [np.argmax(x, axis=-1).astype(np.uint32)])
+
+    # By the ONNX standard, evaluated on float64.
+    for shape in [(7,), (2, 3, 5)]:
+        x = f32(*shape, scale=3)
+        case("reduction", "softmax", [x], [onnx("Softmax", [x.astype(np.float64)], axis=-1).astype(np.float32)])
+    for shape in [(6,), (2, 3, 8)]:
+        x, w = f32(*shape), f32(shape[-1])
+        y = onnx("RMSNormalization", [x.astype(np.float64), w.astype(np.float64)], axis=-1, epsilon=1e-5)
+        case("reduction", "rms_norm", [x, w], [y.astype(np.float32)], eps=1e-5)
+
+    for a, b in [((3, 4), (4, 2)), ((2, 3, 4), (4, 2)), ((2, 1, 2, 3), (3, 3, 2))]:
+        a, b = f32(*a), f32(*b)
+        case("linalg", "matmul", [a, b], [np.matmul(a.astype(np.float64), b.astype(np.float64)).astype(np.float32)])
+    x, w = f32(2, 3, 6), f32(4, 6)
+    case("linalg", "linear", [x, w], [(x.astype(np.float64) @ w.T.astype(np.float64)).astype(np.float32)])
+
+# Quantizers. activation: scale = 127 / max|x|.clamp(1e-5), round half to even, clamp;
+# weight: scale = 1 / mean|w|.clamp(1e-5).
+x = np.concatenate([f32(3, 10), np.zeros((1, 10), np.float32), np.arange(-5, 5, dtype=np.float32)[None] / 2])
+largest = np.maximum(np.abs(x).max(-1, keepdims=True), np.float32(1e-5))
+codes = np.clip(np.round(x * (np.float32(127) / largest)), -128, 127).astype(np.int8)
+case("linalg", "quantize_activation", [x],
+     [codes, (largest[:, 0] / np.float32(127)), codes.astype(np.int32).sum(-1, dtype=np.int32)])
+w = np.round(rng.uniform(-1, 1, (8, 10)) * 64).astype(np.float32) / np.float32(64)
+mean = np.float32(max(np.abs(w.astype(np.float64)).mean(), 1e-5))
+ternary = np.clip(np.round(w * (np.float32(1) / mean)), -1, 1)
+case("linalg", "ternarize", [w], [ternary.astype(np.int8), np.full(8, mean, np.float32)])
+sums = codes.astype(np.int64) @ ternary.astype(np.int64).T
+y = sums.astype(np.float64) * (largest.astype(np.float64) / 127) * np.float64(mean)
+case("linalg", "ternary_linear", [x, w], [y.astype(np.float32)])
+weight = rng.integers(-128, 127, (4, 10), dtype=np.int8, endpoint=True)
+scales = np.abs(f32(4)) / 100
+y = (codes.astype(np.int64) @ weight.astype(np.int64).T) * (largest.astype(np.float64) / 127) * scales.astype(np.float64)
+case("linalg", "linear_int8", [x, weight, scales], [y.astype(np.float32)])
+
+# Rotary embedding: ONNX takes [batch, heads, tokens, head_dim].
+for interleaved in [0, 1]:
+    x, angles = f32(2, 3, 4, 6), rng.uniform(0, 6, (9, 3))
+    cos, sin = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+    positions = rng.integers(0, 9, (2, 3))
+    y = onnx("RotaryEmbedding",
+             [x.astype(np.float64).transpose(0, 2, 1, 3), cos.astype(np.float64), sin.astype(np.float64), positions],
+             interleaved=interleaved)
+    case("neural", "rope", [x, cos, sin, positions.astype(np.uint32)],
+         [y.transpose(0, 2, 1, 3).astype(np.float32)], adjacent=bool(interleaved))
+
+# Attention with a mask for what each position sees.
+for batch, tokens, heads, kv_heads, head_dim, capacity in [(1, 1, 4, 2, 8, 5), (2, 3, 4, 1, 6, 7)]:
+    q = f32(batch, tokens, heads, head_dim)
+    k, v = f32(batch, capacity, kv_heads, head_dim), f32(batch, capacity, kv_heads, head_dim)
+    positions = rng.integers(0, capacity, (batch, tokens))
+    mask = np.arange(capacity)[None, None, None] <= positions[:, None, :, None]
+    heads_first = [t.astype(np.float64).transpose(0, 2, 1, 3) for t in (q, k, v)]
+    scale = 0.25
+    y = onnx("Attention", [*heads_first, np.where(mask, 0.0, -np.inf)], scale=scale)
+    case("neural", "attention", [q, k, v, positions.astype(np.uint32)],
+         [y.transpose(0, 2, 1, 3).astype(np.float32)], scale=scale)
+
+folder = Path(sys.argv[1])
+for family, entries in cases.items():
+    text = ",\n".join(json.dumps(entry, separators=(",", ":")) for entry in entries)
+    (folder / f"{family}.json").write_text(f"[\n{text}\n]\n")
+    print(family, len(entries))
