@@ -3,7 +3,7 @@
 
 mod support;
 
-use bitnet_tensor::BitNetDType::{self, Bool, F32, F64, I8, I32, Ternary, U8, U64};
+use bitnet_tensor::BitNetDType::{Bool, F32, F64, I8, I32, Ternary, U8, U64};
 use bitnet_tensor::ops::{GateKind, RopeMode};
 use bitnet_tensor::{BitNetTensor, Result, TensorOpError, TensorShape, TernaryLayout};
 
