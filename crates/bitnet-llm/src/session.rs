@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bitnet_tensor::BitNetTensor;
 
 use crate::error::{LlmError, Result};
-use crate::model::{KvCache, LogitsOf, Model};
+use crate::model::{Activations, KvCache, LogitsOf, Model};
 
 /// Tokens that are read in one pass: enough that the weights are read from memory once for many
 /// tokens, few enough that the activations stay small.
@@ -20,6 +20,7 @@ pub type OnProgress<'a> = dyn FnMut(usize, usize) -> ControlFlow<()> + 'a;
 pub struct Session {
     model: Arc<Model>,
     cache: KvCache,
+    activations: Activations,
     tokens: Vec<u32>,
 }
 
@@ -38,7 +39,8 @@ impl Session {
     /// When memory cannot be had.
     pub fn with_capacity(model: &Arc<Model>, capacity: usize) -> Result<Self> {
         let cache = model.new_cache(capacity.min(model.context()))?;
-        Ok(Self { model: model.clone(), cache, tokens: Vec::new() })
+        let activations = Activations::new(model.device())?;
+        Ok(Self { model: model.clone(), cache, activations, tokens: Vec::new() })
     }
 
     /// The model.
@@ -113,8 +115,13 @@ impl Session {
         let id_tensor = BitNetTensor::from_slice(ids, [1, count])?.to_device(device)?;
         let positions = BitNetTensor::arange(first..first + count as u32)?;
         let positions = positions.reshape([1, count])?.to_device(device)?;
-        let logits =
-            self.model.decoder().forward(&id_tensor, &positions, &mut self.cache, logits_of)?;
+        let logits = self.model.decoder().forward(
+            &id_tensor,
+            &positions,
+            &mut self.cache,
+            &mut self.activations,
+            logits_of,
+        )?;
         self.tokens.extend_from_slice(ids);
         Ok(logits)
     }

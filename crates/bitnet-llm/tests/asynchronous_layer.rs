@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bitnet_llm::model::{LayerCache, LogitsOf};
+use bitnet_llm::model::{Activations, LayerCache, LogitsOf};
 use bitnet_llm::{LoadOptions, Model};
 use bitnet_tensor::backend::AccelerationMetrics;
 use bitnet_tensor::{BitNetTensor, Device};
@@ -39,6 +39,7 @@ fn layer_outputs(
     let config = model.config();
     let shape = [1, 8, config.num_key_value_heads, config.head_dim];
     let mut cache = LayerCache::new(shape, device)?;
+    let mut activations = Activations::new(device)?;
     let (layer, rotary) = (&model.decoder().layers()[0], model.decoder().rotary());
     let mut random = Random::new(70);
     let mut outputs = Vec::new();
@@ -46,7 +47,7 @@ fn layer_outputs(
         let x = random.floats(&[1, tokens, config.hidden_size])?.to_device(device)?;
         let positions = positions(start, tokens, device)?;
         let guard = mock.map(MockDevice::forbid_reads);
-        outputs.push(layer.forward(x, &positions, rotary, &mut cache)?);
+        outputs.push(layer.forward(x, &positions, rotary, &mut cache, &mut activations)?);
         drop(guard);
     }
     Ok(outputs)
@@ -78,13 +79,16 @@ fn a_layer_and_a_model_read_nothing_back() -> Outcome {
     // From token ids to logits, through all layers.
     let logits = |model: &Model, device: Device, mock: Option<&MockDevice>| {
         let mut cache = model.new_cache(8)?;
+        let mut activations = Activations::new(device)?;
         let mut random = Random::new(71);
         let mut outputs = Vec::new();
         for (start, tokens) in PASSES {
             let ids = random.indices(model.config().vocab_size, &[1, tokens])?.to_device(device)?;
             let positions = positions(start, tokens, device)?;
             let guard = mock.map(MockDevice::forbid_reads);
-            outputs.push(model.decoder().forward(&ids, &positions, &mut cache, LogitsOf::Last)?);
+            let decoder = model.decoder();
+            let last = LogitsOf::Last;
+            outputs.push(decoder.forward(&ids, &positions, &mut cache, &mut activations, last)?);
             drop(guard);
         }
         Ok::<_, Box<dyn std::error::Error>>(outputs)

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bitnet_formats::safetensors::SafeTensors;
 use bitnet_kernels::{Cpu, parallel};
 use bitnet_llm::generation::{GenerationOptions, generate};
-use bitnet_llm::model::{LayerCache, LogitsOf};
+use bitnet_llm::model::{Activations, LayerCache, LogitsOf};
 use bitnet_llm::perplexity::perplexity;
 use bitnet_llm::sampler::SamplingParams;
 use bitnet_llm::tokenizer::BosPolicy;
@@ -117,8 +117,9 @@ fn layer_errors(model: &Model, variant: &str) -> Vec<f64> {
             let config = model.config();
             let shape = [1, tokens, config.num_key_value_heads, config.head_dim];
             let mut cache = LayerCache::new(shape, Device::CPU).expect("a cache");
+            let mut activations = Activations::new(Device::CPU).expect("memory");
             let output = layer
-                .forward(x, &positions, model.decoder().rotary(), &mut cache)
+                .forward(x, &positions, model.decoder().rotary(), &mut cache, &mut activations)
                 .expect("a layer's output");
             let output = output.to_vec::<f32>().expect("floats");
             let token_error = |t: usize| {
@@ -345,5 +346,27 @@ fn decoding_copies_nothing() -> TestResult {
         AccelerationMetrics::snapshot().since(&before).copied_bytes
     });
     assert_eq!(copied.min(), Some(0));
+    Ok(())
+}
+
+/// Of the operations of a decode step, views among them, the share that takes no new storage:
+/// what a layer computes lies where it lay for the layer and the token before.
+#[test]
+fn decoding_takes_no_new_storage_in_its_layers() -> TestResult {
+    let model = packed(HeadPrecision::Int8);
+    let mut session = Session::new(&model)?;
+    session.read(&[0, 1811, 797])?;
+    session.read(&[261])?;
+    // Other tests of this process count too: the least of several attempts is this one's own.
+    let steps = (0..20).map(|i| {
+        let before = AccelerationMetrics::snapshot();
+        session.read(&[262 + i]).expect("a token");
+        let spent = AccelerationMetrics::snapshot().since(&before);
+        (spent.operations + spent.views, spent.allocations)
+    });
+    let (all, allocations) = steps.min().expect("twenty steps");
+    println!("{allocations} of {all} operations of a decode step take new storage");
+    // The embedding's row, its conversion, the quantized last state, the logits.
+    assert_eq!(allocations, 4);
     Ok(())
 }

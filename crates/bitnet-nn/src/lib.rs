@@ -9,6 +9,6 @@ mod norm;
 mod rotary;
 
 pub use embedding::Embedding;
-pub use linear::{BitLinear, Linear, Projection};
+pub use linear::{BitLinear, Linear, Projection, ProjectionBuffers};
 pub use norm::RmsNorm;
 pub use rotary::RotaryEmbedding;

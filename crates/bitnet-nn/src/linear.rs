@@ -1,6 +1,6 @@
 //! Linear layers, dense and ternary.
 
-use bitnet_tensor::{BitNetTensor, QuantizedActivation, Result};
+use bitnet_tensor::{BitNetDType, BitNetTensor, Device, QuantizedActivation, Result};
 
 use crate::RmsNorm;
 
@@ -27,6 +27,20 @@ impl Linear {
         match outputs.as_slice() {
             [output] => Ok(output.clone()),
             outputs => BitNetTensor::cat(&outputs.iter().collect::<Vec<_>>(), -1),
+        }
+    }
+
+    /// [`forward`](Self::forward) into `out`: into its storage where it fits, else it is replaced.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_out(&self, x: &BitNetTensor, out: &mut BitNetTensor) -> Result<()> {
+        match self.weights.as_slice() {
+            [weight] => x.linear_out(weight, out),
+            _ => {
+                *out = self.forward(x)?;
+                Ok(())
+            }
         }
     }
 
@@ -83,6 +97,32 @@ impl BitLinear {
     }
 }
 
+/// Where a projection leaves its result and what it computes on the way: kept from call to call,
+/// so that the next call of the same shape takes no new storage.
+#[derive(Debug)]
+pub struct ProjectionBuffers {
+    normed: BitNetTensor,
+    quantized: QuantizedActivation,
+    output: BitNetTensor,
+}
+
+impl ProjectionBuffers {
+    /// Buffers without storage yet.
+    ///
+    /// # Errors
+    /// When memory cannot be had.
+    pub fn new(device: Device) -> Result<Self> {
+        let empty = || BitNetTensor::empty([0], BitNetDType::F32, device);
+        let quantized = QuantizedActivation::empty(device)?;
+        Ok(Self { normed: empty()?, quantized, output: empty()? })
+    }
+
+    /// The result of the last projection.
+    pub fn output(&self) -> &BitNetTensor {
+        &self.output
+    }
+}
+
 /// A linear layer of either kind.
 #[derive(Debug, Clone)]
 pub enum Projection {
@@ -93,26 +133,31 @@ pub enum Projection {
 }
 
 impl Projection {
-    /// `F32 [.., in]` to `F32 [.., out]`.
+    /// `F32 [.., in]`, normalised first when there is a norm, to `F32 [.., out]`, left in
+    /// `buffers`. A ternary projection takes the norm's result quantized, in one pass.
     ///
     /// # Errors
     /// `ShapeMismatch`, `DTypeMismatch`.
-    pub fn forward(&self, x: &BitNetTensor) -> Result<BitNetTensor> {
-        match self {
-            Self::Ternary(layer) => layer.forward(x),
-            Self::Dense(layer) => layer.forward(x),
-        }
-    }
-
-    /// The projection of the normalised input. A ternary one takes the norm's result quantized,
-    /// in one pass.
-    ///
-    /// # Errors
-    /// `ShapeMismatch`, `DTypeMismatch`.
-    pub fn forward_normed(&self, norm: &RmsNorm, x: &BitNetTensor) -> Result<BitNetTensor> {
-        match self {
-            Self::Ternary(layer) => layer.forward_quantized(&norm.forward_quantized(x)?),
-            Self::Dense(layer) => layer.forward(&norm.forward(x)?),
+    pub fn forward(
+        &self,
+        norm: Option<&RmsNorm>,
+        x: &BitNetTensor,
+        buffers: &mut ProjectionBuffers,
+    ) -> Result<()> {
+        let ProjectionBuffers { normed, quantized, output } = buffers;
+        match (self, norm) {
+            (Self::Ternary(layer), norm) => {
+                match norm {
+                    Some(norm) => norm.forward_quantized_out(x, quantized)?,
+                    None => x.quantize_activation_out(quantized)?,
+                }
+                quantized.linear_out(&layer.weight, output)
+            }
+            (Self::Dense(layer), Some(norm)) => {
+                norm.forward_out(x, normed)?;
+                layer.forward_out(normed, output)
+            }
+            (Self::Dense(layer), None) => layer.forward_out(x, output),
         }
     }
 

@@ -34,4 +34,25 @@ impl RmsNorm {
     pub fn forward_quantized(&self, x: &BitNetTensor) -> Result<QuantizedActivation> {
         x.rms_norm_quantize(&self.weight, self.eps)
     }
+
+    /// [`forward`](Self::forward) into `out`: into its storage where it fits, else it is replaced.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_out(&self, x: &BitNetTensor, out: &mut BitNetTensor) -> Result<()> {
+        x.rms_norm_out(&self.weight, self.eps, out)
+    }
+
+    /// [`forward_quantized`](Self::forward_quantized) into `out`: into its storage where it fits,
+    /// else it is replaced.
+    ///
+    /// # Errors
+    /// As [`forward_quantized`](Self::forward_quantized).
+    pub fn forward_quantized_out(
+        &self,
+        x: &BitNetTensor,
+        out: &mut QuantizedActivation,
+    ) -> Result<()> {
+        x.rms_norm_quantize_out(&self.weight, self.eps, out)
+    }
 }

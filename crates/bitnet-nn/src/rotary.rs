@@ -37,4 +37,17 @@ impl RotaryEmbedding {
     pub fn forward(&self, x: &BitNetTensor, positions: &BitNetTensor) -> Result<BitNetTensor> {
         x.rope(&self.cos, &self.sin, positions, self.mode)
     }
+
+    /// [`forward`](Self::forward) into `out`: into its storage where it fits, else it is replaced.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_out(
+        &self,
+        x: &BitNetTensor,
+        positions: &BitNetTensor,
+        out: &mut BitNetTensor,
+    ) -> Result<()> {
+        x.rope_out(&self.cos, &self.sin, positions, self.mode, out)
+    }
 }

@@ -17,6 +17,7 @@ use bitnet_nn::{Embedding, Projection, RmsNorm, RotaryEmbedding};
 use bitnet_tensor::ops::GateKind;
 use bitnet_tensor::{BitNetTensor, Result};
 
+use super::activations::Activations;
 use super::head::OutputHead;
 use super::kv_cache::{KvCache, LayerCache};
 
@@ -73,7 +74,7 @@ pub(super) struct FeedForward {
 
 impl Decoder {
     /// The logits that follow `ids U32 [batch, tokens]` at `positions U32 [batch, tokens]`. Their
-    /// keys and values are added to the cache.
+    /// keys and values are added to the cache; `activations` is where it computes.
     ///
     /// A token's logits do not depend on how the tokens before it were split into calls.
     ///
@@ -84,11 +85,12 @@ impl Decoder {
         ids: &BitNetTensor,
         positions: &BitNetTensor,
         cache: &mut KvCache,
+        activations: &mut Activations,
         logits_of: LogitsOf,
     ) -> Result<BitNetTensor> {
         let mut x = self.embedding.forward(ids)?;
         for (layer, cache) in self.layers.iter().zip(cache.layers_mut()) {
-            x = layer.forward(x, positions, &self.rotary, cache)?;
+            x = layer.forward(x, positions, &self.rotary, cache, activations)?;
         }
         if logits_of == LogitsOf::Last {
             let tokens = x.shape()[1];
@@ -120,7 +122,8 @@ impl Decoder {
 }
 
 impl DecoderLayer {
-    /// The layer's output for `x F32 [batch, tokens, hidden]`.
+    /// The layer's output for `x F32 [batch, tokens, hidden]`, in the storage of `x` when nobody
+    /// else sees it.
     ///
     /// # Errors
     /// `ComputationError` for a position out of range.
@@ -130,11 +133,12 @@ impl DecoderLayer {
         positions: &BitNetTensor,
         rotary: &RotaryEmbedding,
         cache: &mut LayerCache,
+        activations: &mut Activations,
     ) -> Result<BitNetTensor> {
-        let attended = self.attention.forward(&x, positions, rotary, cache)?;
-        let x = attended.into_add(&x)?;
-        let transformed = self.feed_forward.forward(&x)?;
-        transformed.into_add(&x)
+        self.attention.forward(&x, positions, rotary, cache, activations)?;
+        let x = x.into_add(activations.attention_output.output())?;
+        self.feed_forward.forward(&x, activations)?;
+        x.into_add(activations.down.output())
     }
 }
 
@@ -145,39 +149,33 @@ impl AttentionBlock {
         positions: &BitNetTensor,
         rotary: &RotaryEmbedding,
         cache: &mut LayerCache,
-    ) -> Result<BitNetTensor> {
+        activations: &mut Activations,
+    ) -> Result<()> {
+        let Activations { qkv, rotated, attended, attention_output, .. } = activations;
         let (batch, tokens) = (x.shape()[0], x.shape()[1]);
-        let qkv = self.qkv.forward_normed(&self.input_norm, x)?;
+        self.qkv.forward(Some(&self.input_norm), x, qkv)?;
         // All heads side by side, [batch, tokens, heads + 2 kv_heads, head_dim]: views of one tensor.
-        let heads = qkv.reshape([batch, tokens, self.heads + 2 * self.kv_heads, self.head_dim])?;
-        let q = rotary.forward(&heads.narrow(2, 0, self.heads)?, positions)?;
-        let k = rotary.forward(&heads.narrow(2, self.heads, self.kv_heads)?, positions)?;
-        let v = heads.narrow(2, self.heads + self.kv_heads, self.kv_heads)?;
-        cache.write(positions, &k, &v)?;
+        let all = [batch, tokens, self.heads + 2 * self.kv_heads, self.head_dim];
+        let heads = qkv.output().reshape(all)?;
+        let with_keys = self.heads + self.kv_heads;
+        rotary.forward_out(&heads.narrow(2, 0, with_keys)?, positions, rotated)?;
+        let v = heads.narrow(2, with_keys, self.kv_heads)?;
+        cache.write(positions, &rotated.narrow(2, self.heads, self.kv_heads)?, &v)?;
+        let q = rotated.narrow(2, 0, self.heads)?;
         let scale = 1.0 / (self.head_dim as f32).sqrt();
-        let attended = q.attention(cache.keys(), cache.values(), positions, scale)?;
+        q.attention_out(cache.keys(), cache.values(), positions, scale, attended)?;
         let attended = attended.reshape([batch, tokens, self.heads * self.head_dim])?;
-        project(&self.output, self.sub_norm.as_ref(), &attended)
+        self.output.forward(self.sub_norm.as_ref(), &attended, attention_output)
     }
 }
 
 impl FeedForward {
-    fn forward(&self, x: &BitNetTensor) -> Result<BitNetTensor> {
-        let gate_up = self.gate_up.forward_normed(&self.input_norm, x)?;
-        let gate = gate_up.narrow(-1, 0, self.width)?;
-        let up = gate_up.narrow(-1, self.width, self.width)?;
-        let gated = gate.gate(self.activation, &up)?;
-        project(&self.down, self.sub_norm.as_ref(), &gated)
-    }
-}
-
-fn project(
-    projection: &Projection,
-    norm: Option<&RmsNorm>,
-    x: &BitNetTensor,
-) -> Result<BitNetTensor> {
-    match norm {
-        Some(norm) => projection.forward_normed(norm, x),
-        None => projection.forward(x),
+    fn forward(&self, x: &BitNetTensor, activations: &mut Activations) -> Result<()> {
+        let Activations { gate_up, gated, down, .. } = activations;
+        self.gate_up.forward(Some(&self.input_norm), x, gate_up)?;
+        let gate = gate_up.output().narrow(-1, 0, self.width)?;
+        let up = gate_up.output().narrow(-1, self.width, self.width)?;
+        gate.gate_out(self.activation, &up, gated)?;
+        self.down.forward(self.sub_norm.as_ref(), gated, down)
     }
 }

@@ -1,5 +1,6 @@
 //! A loaded model: its configuration, parameters, tokenizer and chat template.
 
+mod activations;
 mod decoder;
 mod files;
 mod head;
@@ -18,6 +19,7 @@ use crate::config::{GenerationConfig, ModelConfig};
 use crate::error::{LlmError, Result};
 use crate::tokenizer::Tokenizer;
 
+pub use activations::Activations;
 pub use decoder::{Decoder, DecoderLayer, LogitsOf};
 pub use files::{EmbeddedModel, ModelFiles, TensorInfo, WeightFiles};
 pub use head::HeadPrecision;

@@ -90,6 +90,52 @@ pub(crate) fn apply_one(op: impl Into<Op>, inputs: &[&BitNetTensor]) -> Result<B
     }
 }
 
+/// [`apply`] with the results written into `outputs`, as NumPy's `out`: into their storage where
+/// they have the shape, type and device of the result and nobody else sees them, else they are
+/// replaced.
+pub(crate) fn apply_out(
+    op: impl Into<Op>,
+    inputs: &[&BitNetTensor],
+    outputs: &mut [BitNetTensor],
+) -> Result<()> {
+    let op = op.into();
+    if may_write(&op, inputs, outputs)? {
+        metrics::record_operation();
+        registry::backend(outputs[0].device())?.execute(&op, inputs, outputs)?;
+        if NAN_CHECK.load(Relaxed) {
+            check_nan(op.operation(), inputs, outputs)?;
+        }
+        return Ok(());
+    }
+    let results = apply(op, inputs)?;
+    for (output, result) in outputs.iter_mut().zip(results) {
+        *output = result;
+    }
+    Ok(())
+}
+
+/// Whether the results of `op` can be written over `outputs`: nobody else sees them, they are of
+/// the results' shapes and types, nothing is converted or recorded, and the backend can.
+fn may_write(op: &Op, inputs: &[&BitNetTensor], outputs: &[BitNetTensor]) -> Result<bool> {
+    let operation = op.operation();
+    let device = common_device(operation, inputs)?;
+    let converts = operation
+        .operand_types(inputs)?
+        .is_some_and(|types| inputs.iter().zip(types).any(|(input, dtype)| input.dtype() != dtype));
+    let free = |output: &BitNetTensor| {
+        output.is_contiguous() && output.is_unique() && output.device() == device
+    };
+    if converts || !outputs.iter().all(free) || inputs.iter().any(|input| input.grad.is_some()) {
+        return Ok(false);
+    }
+    let specs = operation.infer(inputs)?;
+    let same = specs.len() == outputs.len()
+        && specs.iter().zip(outputs).all(|(spec, output)| {
+            spec.shape == *output.shape() && spec.dtype == output.dtype() && output.grad.is_none()
+        });
+    Ok(same && registry::backend(device)?.supports(&OpDesc { op, inputs }))
+}
+
 /// [`apply_one`] that may write the result into `first`, the first operand, when nobody else
 /// can see it.
 pub(crate) fn apply_reusing(
@@ -226,6 +272,7 @@ fn execute(
         .map(|spec| BitNetTensor::empty(spec.shape, spec.dtype, backend.device()))
         .collect::<Result<_>>()?;
     metrics::record_operation();
+    metrics::record_allocation();
     backend.execute(op, inputs, &mut outputs)?;
     Ok(outputs)
 }

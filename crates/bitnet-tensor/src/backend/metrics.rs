@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 static OPERATIONS: AtomicU64 = AtomicU64::new(0);
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static VIEWS: AtomicU64 = AtomicU64::new(0);
 static DECOMPOSITIONS: AtomicU64 = AtomicU64::new(0);
 static FALLBACKS: AtomicU64 = AtomicU64::new(0);
@@ -26,6 +27,9 @@ static COPIED_BYTES: AtomicU64 = AtomicU64::new(0);
 pub struct AccelerationMetrics {
     /// Operations that a backend executed.
     pub operations: u64,
+    /// Of these, the ones whose results got new storage: neither written over an operand nor into
+    /// a given tensor.
+    pub allocations: u64,
     /// Operations that only made a view.
     pub views: u64,
     /// Fused operations executed as their parts.
@@ -43,6 +47,7 @@ impl AccelerationMetrics {
     pub fn snapshot() -> Self {
         Self {
             operations: OPERATIONS.load(Relaxed),
+            allocations: ALLOCATIONS.load(Relaxed),
             views: VIEWS.load(Relaxed),
             decompositions: DECOMPOSITIONS.load(Relaxed),
             fallbacks: FALLBACKS.load(Relaxed),
@@ -55,6 +60,7 @@ impl AccelerationMetrics {
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
             operations: self.operations.saturating_sub(earlier.operations),
+            allocations: self.allocations.saturating_sub(earlier.allocations),
             views: self.views.saturating_sub(earlier.views),
             decompositions: self.decompositions.saturating_sub(earlier.decompositions),
             fallbacks: self.fallbacks.saturating_sub(earlier.fallbacks),
@@ -68,8 +74,9 @@ impl fmt::Display for AccelerationMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} operations, {} views, {} decompositions, {} fallbacks, {} transfers, {} bytes copied",
+            "{} operations ({} with new storage), {} views, {} decompositions, {} fallbacks, {} transfers, {} bytes copied",
             self.operations,
+            self.allocations,
             self.views,
             self.decompositions,
             self.fallbacks,
@@ -81,6 +88,10 @@ impl fmt::Display for AccelerationMetrics {
 
 pub(crate) fn record_operation() {
     OPERATIONS.fetch_add(1, Relaxed);
+}
+
+pub(crate) fn record_allocation() {
+    ALLOCATIONS.fetch_add(1, Relaxed);
 }
 
 pub(crate) fn record_view() {

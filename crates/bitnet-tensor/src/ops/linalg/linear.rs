@@ -2,7 +2,7 @@
 
 use smallvec::smallvec;
 
-use crate::backend::dispatch::apply_one;
+use crate::backend::dispatch::{apply_one, apply_out};
 use crate::error::{Result, bail};
 use crate::ops::{Derivative, OperandGradients, Operation, Specs, TensorSpec};
 use crate::shape::count;
@@ -141,6 +141,18 @@ impl BitNetTensor {
             return self.quantize_activation()?.linear(weight);
         }
         apply_one(Linear, &[self, weight])
+    }
+
+    /// [`linear`](Self::linear) into `out`: into its storage where it fits, else
+    /// it is replaced.
+    ///
+    /// # Errors
+    /// As [`linear`](Self::linear).
+    pub fn linear_out(&self, weight: &Self, out: &mut Self) -> Result<()> {
+        if weight.dtype() == BitNetDType::Ternary {
+            return self.quantize_activation()?.linear_out(weight, out);
+        }
+        apply_out(Linear, &[self, weight], std::slice::from_mut(out))
     }
 
     /// All axes but the last as one: `[rows, features]`.

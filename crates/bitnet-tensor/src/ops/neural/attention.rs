@@ -2,7 +2,7 @@
 
 use smallvec::smallvec;
 
-use crate::backend::dispatch::apply_one;
+use crate::backend::dispatch::{apply_one, apply_out};
 use crate::error::{Result, bail};
 use crate::ops::{Operation, Specs, TensorSpec};
 use crate::{BitNetDType, BitNetTensor};
@@ -74,5 +74,21 @@ impl BitNetTensor {
         scale: f32,
     ) -> Result<Self> {
         apply_one(Attention { scale }, &[self, keys, values, positions])
+    }
+
+    /// [`attention`](Self::attention) into `out`: into its storage where it fits, else it is
+    /// replaced.
+    ///
+    /// # Errors
+    /// As [`attention`](Self::attention).
+    pub fn attention_out(
+        &self,
+        keys: &Self,
+        values: &Self,
+        positions: &Self,
+        scale: f32,
+        out: &mut Self,
+    ) -> Result<()> {
+        apply_out(Attention { scale }, &[self, keys, values, positions], std::slice::from_mut(out))
     }
 }

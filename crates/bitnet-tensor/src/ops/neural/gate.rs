@@ -2,7 +2,7 @@
 
 use smallvec::smallvec;
 
-use crate::backend::dispatch::apply_one;
+use crate::backend::dispatch::{apply_one, apply_out};
 use crate::error::{Result, bail};
 use crate::ops::{
     Derivative, GateKind, OperandGradients, Operation, Outputs, Specs, TensorSpec, Unary, UnaryKind,
@@ -64,5 +64,13 @@ impl BitNetTensor {
     /// `ShapeMismatch`, `DTypeMismatch`.
     pub fn gate(&self, kind: GateKind, up: &Self) -> Result<Self> {
         apply_one(Gate(kind), &[self, up])
+    }
+
+    /// [`gate`](Self::gate) into `out`: into its storage where it fits, else it is replaced.
+    ///
+    /// # Errors
+    /// As [`gate`](Self::gate).
+    pub fn gate_out(&self, kind: GateKind, up: &Self, out: &mut Self) -> Result<()> {
+        apply_out(Gate(kind), &[self, up], std::slice::from_mut(out))
     }
 }

@@ -2,7 +2,7 @@
 
 use smallvec::smallvec;
 
-use crate::backend::dispatch::{apply, apply_one};
+use crate::backend::dispatch::{apply, apply_one, apply_out};
 use crate::error::{Result, bail};
 use crate::ops::quantization::{quantized_outputs, quantized_specs};
 use crate::ops::{
@@ -105,5 +105,29 @@ impl BitNetTensor {
     pub fn rms_norm_quantize(&self, weight: &Self, eps: f32) -> Result<QuantizedActivation> {
         let features = self.shape().last().copied().unwrap_or(0);
         quantized_outputs(apply(RmsNormQuantize { eps }, &[self, weight])?, features)
+    }
+
+    /// [`rms_norm`](Self::rms_norm) into `out`: into its storage where it fits, else it is
+    /// replaced.
+    ///
+    /// # Errors
+    /// As [`rms_norm`](Self::rms_norm).
+    pub fn rms_norm_out(&self, weight: &Self, eps: f32, out: &mut Self) -> Result<()> {
+        apply_out(RmsNorm { eps }, &[self, weight], std::slice::from_mut(out))
+    }
+
+    /// [`rms_norm_quantize`](Self::rms_norm_quantize) into `out`: into its storage where it fits,
+    /// else it is replaced.
+    ///
+    /// # Errors
+    /// As [`rms_norm_quantize`](Self::rms_norm_quantize).
+    pub fn rms_norm_quantize_out(
+        &self,
+        weight: &Self,
+        eps: f32,
+        out: &mut QuantizedActivation,
+    ) -> Result<()> {
+        let features = self.shape().last().copied().unwrap_or(0);
+        out.write(RmsNormQuantize { eps }, &[self, weight], features)
     }
 }

@@ -2,7 +2,7 @@
 
 use smallvec::smallvec;
 
-use crate::backend::dispatch::apply_one;
+use crate::backend::dispatch::{apply_one, apply_out};
 use crate::error::{Result, bail};
 use crate::ops::{Operation, RopeMode, Specs, TensorSpec};
 use crate::{BitNetDType, BitNetTensor};
@@ -55,5 +55,20 @@ impl BitNetTensor {
     /// `ShapeMismatch`, `DTypeMismatch`; `ComputationError` for a position outside the tables.
     pub fn rope(&self, cos: &Self, sin: &Self, positions: &Self, mode: RopeMode) -> Result<Self> {
         apply_one(Rope { mode }, &[self, cos, sin, positions])
+    }
+
+    /// [`rope`](Self::rope) into `out`: into its storage where it fits, else it is replaced.
+    ///
+    /// # Errors
+    /// As [`rope`](Self::rope).
+    pub fn rope_out(
+        &self,
+        cos: &Self,
+        sin: &Self,
+        positions: &Self,
+        mode: RopeMode,
+        out: &mut Self,
+    ) -> Result<()> {
+        apply_out(Rope { mode }, &[self, cos, sin, positions], std::slice::from_mut(out))
     }
 }

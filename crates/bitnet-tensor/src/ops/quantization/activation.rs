@@ -3,10 +3,10 @@
 
 use smallvec::smallvec;
 
-use crate::backend::dispatch::{apply, apply_one};
+use crate::backend::dispatch::{apply, apply_one, apply_out};
 use crate::error::{Result, bail, error};
-use crate::ops::{LinearInt8, Operation, Outputs, Specs, TensorSpec, TernaryLinear};
-use crate::{BitNetDType, BitNetTensor, TensorShape};
+use crate::ops::{LinearInt8, Op, Operation, Outputs, Specs, TensorSpec, TernaryLinear};
+use crate::{BitNetDType, BitNetTensor, Device, TensorShape};
 
 /// The length of a row of activation codes for `features` values: rounded up to what the
 /// kernels read at once, and filled with zeros.
@@ -52,7 +52,7 @@ pub(crate) fn quantized_specs(name: &'static str, inputs: &[&BitNetTensor]) -> R
 
 pub(crate) fn quantized_outputs(outputs: Outputs, features: usize) -> Result<QuantizedActivation> {
     match <[BitNetTensor; 3]>::try_from(outputs.into_vec()) {
-        Ok([codes, scales, sums]) => Ok(QuantizedActivation { codes, scales, sums, features }),
+        Ok(parts) => Ok(QuantizedActivation { parts, features }),
         Err(_) => {
             Err(error!(InternalError, "quantize_activation", &[], "there are not three outputs"))
         }
@@ -65,26 +65,25 @@ pub(crate) fn quantized_outputs(outputs: Outputs, features: usize) -> Result<Qua
 /// that read the same activation.
 #[derive(Debug, Clone)]
 pub struct QuantizedActivation {
-    codes: BitNetTensor,
-    scales: BitNetTensor,
-    sums: BitNetTensor,
+    /// Codes, scales and sums, as the operation returns them.
+    parts: [BitNetTensor; 3],
     features: usize,
 }
 
 impl QuantizedActivation {
     /// The codes, `I8 [.., padded]`; see [`padded_features`].
     pub fn codes(&self) -> &BitNetTensor {
-        &self.codes
+        &self.parts[0]
     }
 
     /// The scale of each row, `F32 [..]`: value = code × scale.
     pub fn scales(&self) -> &BitNetTensor {
-        &self.scales
+        &self.parts[1]
     }
 
     /// The sum of the codes of each row, `I32 [..]`.
     pub fn sums(&self) -> &BitNetTensor {
-        &self.sums
+        &self.parts[2]
     }
 
     /// The number of values in a row.
@@ -98,8 +97,18 @@ impl QuantizedActivation {
     /// # Errors
     /// `ShapeMismatch`, `DTypeMismatch`.
     pub fn linear(&self, weight: &BitNetTensor) -> Result<BitNetTensor> {
+        let [codes, scales, sums] = &self.parts;
+        apply_one(TernaryLinear { features: self.features }, &[codes, scales, sums, weight])
+    }
+
+    /// [`linear`](Self::linear) into `out`: into its storage where it fits, else it is replaced.
+    ///
+    /// # Errors
+    /// As [`linear`](Self::linear).
+    pub fn linear_out(&self, weight: &BitNetTensor, out: &mut BitNetTensor) -> Result<()> {
+        let [codes, scales, sums] = &self.parts;
         let op = TernaryLinear { features: self.features };
-        apply_one(op, &[&self.codes, &self.scales, &self.sums, weight])
+        apply_out(op, &[codes, scales, sums, weight], std::slice::from_mut(out))
     }
 
     /// `self · weightᵀ` for `I8 [out, in]` with a scale per row, `F32 [out]`: `F32 [.., out]`.
@@ -112,8 +121,31 @@ impl QuantizedActivation {
         weight: &BitNetTensor,
         weight_scales: &BitNetTensor,
     ) -> Result<BitNetTensor> {
+        let [codes, scales, sums] = &self.parts;
         let op = LinearInt8 { features: self.features };
-        apply_one(op, &[&self.codes, &self.scales, &self.sums, weight, weight_scales])
+        apply_one(op, &[codes, scales, sums, weight, weight_scales])
+    }
+
+    /// An activation without rows on `device`, for the forms that write into one they are given.
+    ///
+    /// # Errors
+    /// When memory cannot be had.
+    pub fn empty(device: Device) -> Result<Self> {
+        let part = |dtype| BitNetTensor::empty([0], dtype, device);
+        let parts = [part(BitNetDType::I8)?, part(BitNetDType::F32)?, part(BitNetDType::I32)?];
+        Ok(Self { parts, features: 0 })
+    }
+
+    /// Replaces this by the results of `op`, in its storage where it fits.
+    pub(crate) fn write(
+        &mut self,
+        op: impl Into<Op>,
+        inputs: &[&BitNetTensor],
+        features: usize,
+    ) -> Result<()> {
+        apply_out(op, inputs, &mut self.parts)?;
+        self.features = features;
+        Ok(())
     }
 }
 
@@ -135,5 +167,15 @@ impl BitNetTensor {
     pub fn quantize_activation(&self) -> Result<QuantizedActivation> {
         let features = self.shape().last().copied().unwrap_or(0);
         quantized_outputs(apply(QuantizeActivation, &[self])?, features)
+    }
+
+    /// [`quantize_activation`](Self::quantize_activation) into `out`: into its storage where it
+    /// fits, else it is replaced.
+    ///
+    /// # Errors
+    /// As [`quantize_activation`](Self::quantize_activation).
+    pub fn quantize_activation_out(&self, out: &mut QuantizedActivation) -> Result<()> {
+        let features = self.shape().last().copied().unwrap_or(0);
+        out.write(QuantizeActivation, &[self], features)
     }
 }
