@@ -6,14 +6,15 @@ use bitnet_tensor::ops::{GateKind, RopeMode};
 use bitnet_tensor::{BitNetDType, BitNetTensor, Device, QuantizedActivation, Result};
 use bitnet_testkit::{Random, Tolerance, compare::compare};
 
-type Fresh = dyn Fn() -> Result<BitNetTensor>;
-type Into = dyn Fn(&mut BitNetTensor) -> Result<()>;
-
 fn place(x: &BitNetTensor) -> *const f32 {
     x.as_slice::<f32>().map_or(std::ptr::null(), <[f32]>::as_ptr)
 }
 
-fn check(name: &str, fresh: &Fresh, into: &Into) -> Result<()> {
+fn check(
+    name: &str,
+    fresh: impl Fn() -> Result<BitNetTensor>,
+    into: impl Fn(&mut BitNetTensor) -> Result<()>,
+) -> Result<()> {
     let want = fresh()?;
     let same = |got: &BitNetTensor| {
         compare(got, &want, Tolerance::EXACT).unwrap_or_else(|why| panic!("{name}: {why}"));
@@ -44,23 +45,27 @@ fn every_form_gives_the_same_bits_in_the_same_place() -> Result<()> {
     let x = random.floats(&[1, 3, 8])?;
     let (weight, norm) = (random.floats(&[5, 8])?, random.floats(&[8])?);
     let ternary = BitNetTensor::prepare_weight(&[&weight.ternarize()?])?;
-    check("linear", &|| x.linear(&weight), &|out| x.linear_out(&weight, out))?;
-    check("ternary linear", &|| x.linear(&ternary), &|out| x.linear_out(&ternary, out))?;
-    check("rms_norm", &|| x.rms_norm(&norm, 1e-5), &|out| x.rms_norm_out(&norm, 1e-5, out))?;
+    check("linear", || x.linear(&weight), |out| x.linear_out(&weight, out))?;
+    check("ternary linear", || x.linear(&ternary), |out| x.linear_out(&ternary, out))?;
+    check("rms_norm", || x.rms_norm(&norm, 1e-5), |out| x.rms_norm_out(&norm, 1e-5, out))?;
     let up = random.floats(&[1, 3, 8])?;
     let kind = GateKind::Silu;
-    check("gate", &|| x.gate(kind, &up), &|out| x.gate_out(kind, &up, out))?;
+    check("gate", || x.gate(kind, &up), |out| x.gate_out(kind, &up, out))?;
     let heads = random.floats(&[1, 3, 2, 8])?;
     let tables = [random.floats(&[4, 4])?, random.floats(&[4, 4])?];
     let positions = BitNetTensor::from_vec(vec![0u32, 1, 2], [1, 3])?;
     let mode = RopeMode::RotateHalf;
-    check("rope", &|| heads.rope(&tables[0], &tables[1], &positions, mode), &|out| {
-        heads.rope_out(&tables[0], &tables[1], &positions, mode, out)
-    })?;
+    check(
+        "rope",
+        || heads.rope(&tables[0], &tables[1], &positions, mode),
+        |out| heads.rope_out(&tables[0], &tables[1], &positions, mode, out),
+    )?;
     let (keys, values) = (random.floats(&[1, 4, 1, 8])?, random.floats(&[1, 4, 1, 8])?);
-    check("attention", &|| heads.attention(&keys, &values, &positions, 0.3), &|out| {
-        heads.attention_out(&keys, &values, &positions, 0.3, out)
-    })
+    check(
+        "attention",
+        || heads.attention(&keys, &values, &positions, 0.3),
+        |out| heads.attention_out(&keys, &values, &positions, 0.3, out),
+    )
 }
 
 #[test]
