@@ -1,0 +1,44 @@
+//! Functions of one and several elements, comparisons, types.
+
+use bitnet_tensor::{BitNetTensor, Result};
+
+use crate::reader::Case;
+use crate::{Adapters, Miss, Outcome, one};
+
+pub(crate) const ADAPTERS: Adapters = &[
+    ("Abs", |n| one(n.x(0).abs())),
+    ("Add", |n| one(n.x(0).add(n.x(1)))),
+    ("Cast", |n| cast(n, n.dtype("to"))),
+    ("CastLike", |n| cast(n, Some(n.x(1).dtype()))),
+    ("Div", |n| match n.x(0).dtype().is_float() {
+        true => one(n.x(0).div(n.x(1))),
+        false => Err(Miss::OutOfScope("not mapped yet")),
+    }),
+    ("Exp", |n| one(n.x(0).exp())),
+    ("Identity", |n| one(Ok(n.x(0).clone()))),
+    ("Max", |n| one(fold(n, |a, b| a.maximum(b)))),
+    ("Mean", |n| one(fold(n, |a, b| a.add(b))?.div(n.all().len()))),
+    ("Min", |n| one(fold(n, |a, b| a.minimum(b)))),
+    ("Mul", |n| one(n.x(0).mul(n.x(1)))),
+    ("Neg", |n| one(n.x(0).neg())),
+    ("Relu", |n| one(n.x(0).relu())),
+    ("Sigmoid", |n| one(n.x(0).sigmoid())),
+    ("Sqrt", |n| one(n.x(0).sqrt())),
+    ("Sub", |n| one(n.x(0).sub(n.x(1)))),
+    ("Sum", |n| one(fold(n, |a, b| a.add(b)))),
+    ("Tanh", |n| one(n.x(0).tanh())),
+];
+
+/// All operands, two by two.
+fn fold(
+    case: &Case,
+    combine: fn(&BitNetTensor, &BitNetTensor) -> Result<BitNetTensor>,
+) -> Result<BitNetTensor> {
+    let operands = case.all();
+    operands[1..].iter().try_fold(operands[0].clone(), |sum, operand| combine(&sum, operand))
+}
+
+fn cast(case: &Case, dtype: Option<bitnet_tensor::BitNetDType>) -> Outcome {
+    let dtype = dtype.ok_or(Miss::OutOfScope("the library has no such type"))?;
+    one(case.x(0).to_dtype(dtype))
+}

@@ -1,0 +1,5 @@
+//! linalg
+
+use crate::Adapters;
+
+pub(crate) const ADAPTERS: Adapters = &[];

@@ -1,0 +1,5 @@
+//! Shapes, order, choice of elements.
+
+use crate::Adapters;
+
+pub(crate) const ADAPTERS: Adapters = &[];

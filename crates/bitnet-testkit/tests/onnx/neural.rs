@@ -1,0 +1,5 @@
+//! neural
+
+use crate::Adapters;
+
+pub(crate) const ADAPTERS: Adapters = &[];

@@ -1,0 +1,5 @@
+//! reduction
+
+use crate::Adapters;
+
+pub(crate) const ADAPTERS: Adapters = &[];
