@@ -10,6 +10,7 @@ mod interrupt;
 mod loading;
 mod machine;
 mod output;
+mod profiling;
 mod progress;
 mod text_input;
 

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use bitnet_tensor::BitNetTensor;
+use bitnet_tensor::backend::profiler;
 
 use crate::error::{LlmError, Result};
 use crate::sampler::{Sampler, SamplingParams};
@@ -204,7 +205,10 @@ impl<'a> Generator<'a> {
             let last = self.ids[self.ids.len() - 1];
             self.logits = self.session.read(&[last])?;
         }
-        let id = self.choose()?;
+        let id = {
+            let _span = profiler::scope("sample");
+            self.choose()?
+        };
         if is_first {
             self.timing.first_token = self.started.elapsed();
         } else {
@@ -216,6 +220,7 @@ impl<'a> Generator<'a> {
             return self.end(FinishReason::Stop).map(Some);
         }
         self.ids.push(id);
+        let _span = profiler::scope("detokenize");
         let decoded = match &mut self.stream {
             Some(stream) => stream.push(id)?.unwrap_or_default(),
             None => String::new(),

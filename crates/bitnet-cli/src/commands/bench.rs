@@ -3,17 +3,19 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use bitnet::kernels::{Cpu, parallel};
 use bitnet::llm::config::ModelConfig;
+use bitnet::tensor::backend::profiler::Profile;
 use bitnet::tensor::memory::HybridMemoryPool;
 use bitnet::{BitNetTensor, LlmError, Model, Session};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::args::{ModelArguments, OutputArguments};
+use crate::profiling::{self, OperationReport};
 use crate::progress::LazyBar;
 use crate::{bandwidth, loading, machine, output};
 
@@ -47,6 +49,10 @@ pub(crate) struct Arguments {
     /// Repetitions before them that do not
     #[arg(long, value_name = "N", default_value_t = 1)]
     warmup: usize,
+
+    /// Run once more, after the measurement, and list what each operation costs
+    #[arg(long)]
+    profile: bool,
 
     #[command(flatten)]
     model: ModelArguments,
@@ -126,6 +132,12 @@ struct Report {
     /// Before the bandwidth was measured.
     peak_memory_bytes: Option<u64>,
     load_seconds: f64,
+    /// Of one more repetition, with --profile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operations: Option<Vec<OperationReport>>,
+    /// The part of that repetition's time which operations cover.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operations_share: Option<f64>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -141,6 +153,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let load_seconds = started.elapsed().as_secs_f64();
 
     let speed = measure(&model, arguments, quiet)?;
+    let profile = arguments.profile.then(|| profile(&model, arguments)).transpose()?;
     let peak_memory_bytes = machine::peak_memory_bytes();
 
     let kv_bytes_per_position: usize = {
@@ -178,11 +191,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         bandwidth_share: bytes_per_token as f64 * speed.decode / bandwidth,
         peak_memory_bytes,
         load_seconds,
+        operations: profile.as_ref().map(|profile| OperationReport::of(profile, bandwidth)),
+        operations_share: profile
+            .as_ref()
+            .map(|profile| profile.covered().as_secs_f64() / profile.wall().as_secs_f64()),
     };
     if arguments.output.json {
         output::write_json(&report)?;
     } else {
         output::write(&report.text())?;
+        if let Some(profile) = profile {
+            output::write(&format!("\n{profile}\n"))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -207,21 +227,42 @@ fn measure(model: &Arc<Model>, arguments: &Arguments, quiet: bool) -> Result<Spe
     let mut bar = LazyBar::new("repetitions", quiet);
     for run in 0..runs {
         bar.update(run, runs);
-        session.truncate(0);
-        let begun = Instant::now();
-        let mut id = best(&session.read(&prompt)?)?;
-        let prefill_rate = prompt.len() as f64 / begun.elapsed().as_secs_f64().max(1e-9);
-        let begun = Instant::now();
-        for _ in 0..arguments.gen_tokens {
-            id = best(&session.read(&[id])?)?;
-        }
-        let decode_rate = arguments.gen_tokens as f64 / begun.elapsed().as_secs_f64().max(1e-9);
+        let (read, generated) = repetition(&mut session, &prompt, arguments.gen_tokens)?;
+        let rate = |tokens: usize, time: Duration| tokens as f64 / time.as_secs_f64().max(1e-9);
+        let prefill_rate = rate(prompt.len(), read);
+        let decode_rate = rate(arguments.gen_tokens, generated);
         if run >= arguments.warmup {
             prefill.push(prefill_rate);
             decode.push(decode_rate);
         }
     }
     Ok(Speed { prefill: median(prefill), decode: median(decode) })
+}
+
+/// Reads the prompt and generates after it: the times of both.
+fn repetition(
+    session: &mut Session,
+    prompt: &[u32],
+    gen_tokens: usize,
+) -> Result<(Duration, Duration)> {
+    session.truncate(0);
+    let begun = Instant::now();
+    let mut id = best(&session.read(prompt)?)?;
+    let read = begun.elapsed();
+    for _ in 0..gen_tokens {
+        id = best(&session.read(&[id])?)?;
+    }
+    Ok((read, begun.elapsed() - read))
+}
+
+/// A repetition on which the profiler looks.
+fn profile(model: &Arc<Model>, arguments: &Arguments) -> Result<Profile> {
+    let prompt = random_ids(model.config().vocab_size, arguments.prompt_tokens);
+    let mut session = Session::new(model)?;
+    repetition(&mut session, &prompt, arguments.gen_tokens)?;
+    let profiler = profiling::start()?;
+    repetition(&mut session, &prompt, arguments.gen_tokens)?;
+    Ok(profiler.finish())
 }
 
 /// The most likely token.

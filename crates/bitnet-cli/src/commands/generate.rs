@@ -1,6 +1,7 @@
 //! `bitnet generate`: continues a text, as it is chosen token by token.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use bitnet::llm::chat_template::Message;
 use bitnet::llm::generation::FinishReason;
 use bitnet::llm::sampler::SamplingParams;
 use bitnet::llm::tokenizer::BosPolicy;
+use bitnet::tensor::backend::profiler::{self, Profiler};
 use bitnet::{Generation, GenerationOptions, Generator, LlmError, Model, Session};
 use clap::Args;
 use serde::Serialize;
@@ -17,7 +19,7 @@ use serde::Serialize;
 use crate::args::{ModelArguments, OutputArguments, SamplingArguments};
 use crate::interrupt::{self, Generating};
 use crate::progress::LazyBar;
-use crate::{loading, output, text_input};
+use crate::{loading, output, profiling, text_input};
 
 /// Continue a text
 ///
@@ -57,6 +59,11 @@ pub(crate) struct Arguments {
     /// What the model is told before the message
     #[arg(long, value_name = "TEXT", requires = "chat")]
     system: Option<String>,
+
+    /// Record what the operations cost: a table to standard error, and the spans to this file, for
+    /// ui.perfetto.dev or chrome://tracing
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
 
     #[command(flatten)]
     sampling: SamplingArguments,
@@ -112,6 +119,7 @@ pub(crate) fn run(arguments: &Arguments, started: Instant) -> Result<ExitCode> {
         ignore_stop_tokens: arguments.ignore_eos,
     };
 
+    let profiler = arguments.profile.as_ref().map(|_| profiling::start()).transpose()?;
     let generating = Generating::begin();
     let loaded = started.elapsed();
     let mut session = Session::new(&model)?;
@@ -139,10 +147,12 @@ pub(crate) fn run(arguments: &Arguments, started: Instant) -> Result<ExitCode> {
         };
         let Some(piece) = piece else { break };
         if streams && !piece.is_empty() {
+            let _span = profiler::scope("write");
             output::write(&piece)?;
         }
     }
     let generation = generator.finish();
+    let profile = profiler.map(Profiler::finish);
 
     if arguments.output.json {
         output::write_json(&Report {
@@ -168,6 +178,12 @@ pub(crate) fn run(arguments: &Arguments, started: Instant) -> Result<ExitCode> {
     }
     if output::is_watched(quiet) {
         output::notice(&figures(&generation));
+    }
+    if let (Some(profile), Some(path)) = (&profile, &arguments.profile) {
+        profiling::write_trace(profile, path)?;
+        if !quiet {
+            output::notice(&profile.to_string());
+        }
     }
     let cancelled = generation.finish_reason == FinishReason::Cancelled;
     Ok(if cancelled { ExitCode::from(interrupt::STATUS) } else { ExitCode::SUCCESS })

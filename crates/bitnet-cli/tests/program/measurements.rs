@@ -174,3 +174,48 @@ fn devices_has_the_processor() {
     assert_positive(cpu, &["cores", "memory_bandwidth_bytes_per_second"]);
     assert!(run(&["devices"]).text().contains("memory bandwidth"));
 }
+
+#[test]
+fn profiles_list_the_operations() {
+    let arguments = [
+        "bench",
+        "--prompt-tokens",
+        "4",
+        "--gen-tokens",
+        "2",
+        "--repeat",
+        "1",
+        "--profile",
+        "--json",
+    ];
+    let report = run(&arguments).json();
+    let operations = report["operations"].as_array().expect("a list");
+    let linear = operations.iter().find(|o| o["operation"] == "linear").expect("linear");
+    // Four products in each of eight layers, for the prompt and for two tokens.
+    assert_eq!(linear["count"], 4 * 8 * 3);
+    assert_positive(linear, &["seconds", "bytes", "flops", "bandwidth_share"]);
+    assert_positive(&report, &["operations_share"]);
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("trace.json");
+    let path = file.to_str().expect("UTF-8");
+    run(&["generate", "Once", "--max-tokens", "3", "--profile", path, "--quiet"]).text();
+    let trace: Value =
+        serde_json::from_slice(&std::fs::read(&file).expect("written")).expect("JSON");
+    let events = trace["traceEvents"].as_array().expect("a list");
+    assert!(events.iter().any(|event| event["name"] == "attention"));
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing beside it");
+
+    let missing = folder.path().join("none/trace.json");
+    let ended = run(&[
+        "generate",
+        "Once",
+        "--max-tokens",
+        "1",
+        "--profile",
+        missing.to_str().expect("UTF-8"),
+        "--quiet",
+    ]);
+    assert_eq!(ended.status, Some(1));
+    assert!(ended.stderr.contains("none/trace.json"), "{ended:?}");
+}

@@ -2,9 +2,11 @@
 //! choice of the backend, decomposition, fallback, the NaN check, recording for gradients.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::time::Instant;
 
 use smallvec::{SmallVec, smallvec};
 
+use super::profiler::{self, Execution};
 use super::{Backend, OpDesc, metrics, registry};
 use crate::error::{Result, bail, error};
 use crate::grad;
@@ -43,6 +45,7 @@ pub fn set_nan_check(on: bool) {
 pub(crate) fn apply(op: impl Into<Op>, inputs: &[&BitNetTensor]) -> Result<Outputs> {
     let op = op.into();
     let operation = op.operation();
+    let start = profiler::start();
     let device = common_device(operation, inputs)?;
 
     if let Some(types) = operation.operand_types(inputs)?
@@ -60,19 +63,20 @@ pub(crate) fn apply(op: impl Into<Op>, inputs: &[&BitNetTensor]) -> Result<Outpu
     {
         metrics::record_view();
         let mut outputs: Outputs = smallvec![input.with_layout(layout)];
+        done(start, &op, device, Execution::View, inputs, &outputs);
         grad::record(&op, inputs, &mut outputs);
         return Ok(outputs);
     }
 
     let backend = registry::backend(device)?;
     let mut outputs = if backend.supports(&OpDesc { op: &op, inputs }) {
-        execute(&*backend, &op, inputs, specs)?
+        execute(&*backend, &op, inputs, specs, start, Execution::Backend)?
     } else if let Some(outputs) = operation.decompose(inputs) {
         metrics::record_decomposition();
         // The parts recorded themselves for gradients.
         return outputs;
     } else {
-        fall_back(&op, inputs, specs, device)?
+        fall_back(&op, inputs, specs, device, start)?
     };
     if NAN_CHECK.load(Relaxed) {
         check_nan(operation, inputs, &outputs)?;
@@ -99,9 +103,12 @@ pub(crate) fn apply_out(
     outputs: &mut [BitNetTensor],
 ) -> Result<()> {
     let op = op.into();
+    let start = profiler::start();
     if may_write(&op, inputs, outputs)? {
+        let device = outputs[0].device();
         metrics::record_operation();
-        registry::backend(outputs[0].device())?.execute(&op, inputs, outputs)?;
+        registry::backend(device)?.execute(&op, inputs, outputs)?;
+        done(start, &op, device, Execution::Backend, inputs, outputs);
         if NAN_CHECK.load(Relaxed) {
             check_nan(op.operation(), inputs, outputs)?;
         }
@@ -155,13 +162,13 @@ pub(crate) fn apply_assign(
     others: &[&BitNetTensor],
 ) -> Result<()> {
     let op = op.into();
+    let start = profiler::start();
     if !may_reuse(&op, target, others)? {
         let result = apply_one(op, &with_first(target, others))?;
         *target = result;
         return Ok(());
     }
-    metrics::record_operation();
-    registry::backend(target.device())?.execute_in_place(&op, target, others)?;
+    execute_in_place(&op, target, others, start)?;
     if NAN_CHECK.load(Relaxed) {
         check_nan(op.operation(), others, std::slice::from_ref(target))?;
     }
@@ -212,6 +219,7 @@ pub(crate) fn apply_in_place(
 ) -> Result<()> {
     let op = op.into();
     let operation = op.operation();
+    let start = profiler::start();
     {
         let inputs = with_first(target, others);
         common_device(operation, &inputs)?;
@@ -243,8 +251,7 @@ pub(crate) fn apply_in_place(
             );
         }
     }
-    metrics::record_operation();
-    registry::backend(target.device())?.execute_in_place(&op, target, others)?;
+    execute_in_place(&op, target, others, start)?;
     if NAN_CHECK.load(Relaxed) {
         check_nan(op.operation(), others, std::slice::from_ref(target))?;
     }
@@ -261,11 +268,44 @@ pub(crate) fn composed<T>(
     body().map_err(|error| error.inside(name, operands))
 }
 
+fn execute_in_place(
+    op: &Op,
+    target: &mut BitNetTensor,
+    others: &[&BitNetTensor],
+    start: Option<Instant>,
+) -> Result<()> {
+    let device = target.device();
+    metrics::record_operation();
+    registry::backend(device)?.execute_in_place(op, target, others)?;
+    if start.is_some() {
+        let inputs = with_first(target, others);
+        done(start, op, device, Execution::Backend, &inputs, std::slice::from_ref(target));
+    }
+    Ok(())
+}
+
+/// Tells the profiler of an operation that began at `start`, when it asked for it.
+#[inline]
+fn done(
+    start: Option<Instant>,
+    op: &Op,
+    device: Device,
+    execution: Execution,
+    inputs: &[&BitNetTensor],
+    outputs: &[BitNetTensor],
+) {
+    if let Some(start) = start {
+        profiler::record_operation(start, op, device, execution, inputs, outputs);
+    }
+}
+
 fn execute(
     backend: &dyn Backend,
     op: &Op,
     inputs: &[&BitNetTensor],
     specs: Specs,
+    start: Option<Instant>,
+    execution: Execution,
 ) -> Result<Outputs> {
     let mut outputs: Outputs = specs
         .into_iter()
@@ -274,11 +314,18 @@ fn execute(
     metrics::record_operation();
     metrics::record_allocation();
     backend.execute(op, inputs, &mut outputs)?;
+    done(start, op, backend.device(), execution, inputs, &outputs);
     Ok(outputs)
 }
 
 /// Executes `op` on the first other device that can, moving operands there and results back.
-fn fall_back(op: &Op, inputs: &[&BitNetTensor], specs: Specs, home: Device) -> Result<Outputs> {
+fn fall_back(
+    op: &Op,
+    inputs: &[&BitNetTensor],
+    specs: Specs,
+    home: Device,
+    start: Option<Instant>,
+) -> Result<Outputs> {
     let unsupported = || {
         error!(
             UnsupportedOperation,
@@ -307,7 +354,8 @@ fn fall_back(op: &Op, inputs: &[&BitNetTensor], specs: Specs, home: Device) -> R
         }
         let moved: SmallVec<[BitNetTensor; 3]> =
             inputs.iter().map(|input| input.detach().to_device(device)).collect::<Result<_>>()?;
-        let outputs = execute(&*backend, op, &moved.iter().collect::<SmallVec<[_; 3]>>(), specs)?;
+        let moved: SmallVec<[&BitNetTensor; 3]> = moved.iter().collect();
+        let outputs = execute(&*backend, op, &moved, specs, start, Execution::Fallback)?;
         return outputs.iter().map(|output| output.to_device(home)).collect();
     }
     Err(unsupported())

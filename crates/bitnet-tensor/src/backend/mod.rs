@@ -6,6 +6,7 @@
 
 pub(crate) mod dispatch;
 pub mod metrics;
+pub mod profiler;
 pub mod registry;
 
 use std::fmt;

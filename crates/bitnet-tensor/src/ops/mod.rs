@@ -13,6 +13,8 @@ mod neural;
 mod quantization;
 mod reduction;
 
+use std::fmt;
+
 use smallvec::SmallVec;
 
 use crate::error::Result;
@@ -62,6 +64,19 @@ pub(crate) trait Operation {
     fn operand_types(&self, inputs: &[&BitNetTensor]) -> Result<Option<OperandTypes>> {
         let _ = inputs;
         Ok(None)
+    }
+
+    /// Multiplications and additions, of products; what profiles report.
+    fn flops(&self, inputs: &[&BitNetTensor], outputs: &[BitNetTensor]) -> Option<u64> {
+        let _ = (inputs, outputs);
+        None
+    }
+
+    /// Bytes read and written, where types and shapes tell.
+    fn bytes(&self, inputs: &[&BitNetTensor], outputs: &[BitNetTensor]) -> Option<u64> {
+        let read: usize = inputs.iter().map(|x| x.byte_size()).fold(0, usize::saturating_add);
+        let written: usize = outputs.iter().map(|x| x.byte_size()).fold(0, usize::saturating_add);
+        Some(read.saturating_add(written) as u64)
     }
 
     /// The layout of the result, for operations that only make a view of their operand.
@@ -200,10 +215,32 @@ operations! {
     Ternarize,
 }
 
+/// A kind of operation, by the name of its method: what profiles count by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OperationType(&'static str);
+
+impl OperationType {
+    /// The name of the method.
+    pub fn name(self) -> &'static str {
+        self.0
+    }
+}
+
+impl fmt::Display for OperationType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.0)
+    }
+}
+
 impl Op {
     /// The operation's name, as the method is called.
     pub fn name(&self) -> &'static str {
         self.operation().name()
+    }
+
+    /// The kind of operation, by which profiles count.
+    pub fn operation_type(&self) -> OperationType {
+        OperationType(self.name())
     }
 
     /// Whether the first operand can be replaced by the result while it is computed.

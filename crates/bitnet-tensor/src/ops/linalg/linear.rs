@@ -4,6 +4,7 @@ use smallvec::smallvec;
 
 use crate::backend::dispatch::{apply_one, apply_out};
 use crate::error::{Result, bail};
+use crate::ops::linalg::matmul::product_flops;
 use crate::ops::{Derivative, OperandGradients, Operation, Specs, TensorSpec};
 use crate::shape::count;
 use crate::{BitNetDType, BitNetTensor, TensorShape};
@@ -46,6 +47,10 @@ impl Operation for Linear {
         Ok(smallvec![TensorSpec::new(shape, BitNetDType::F32)])
     }
 
+    fn flops(&self, inputs: &[&BitNetTensor], outputs: &[BitNetTensor]) -> Option<u64> {
+        Some(product_flops(&outputs[0], inputs[1].shape()[1]))
+    }
+
     fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         let (x, weight, dy) = (context.inputs[0], context.inputs[1], context.gradient);
         let dx = dy.matmul_rows(&weight.to_dtype(BitNetDType::F32)?)?;
@@ -68,6 +73,10 @@ impl Operation for TernaryLinear {
         "linear"
     }
 
+    fn flops(&self, inputs: &[&BitNetTensor], outputs: &[BitNetTensor]) -> Option<u64> {
+        Some(product_flops(&outputs[0], inputs[3].shape()[1]))
+    }
+
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
         infer_quantized(self.name(), self.features, inputs, BitNetDType::Ternary)
     }
@@ -84,6 +93,10 @@ pub struct LinearInt8 {
 impl Operation for LinearInt8 {
     fn name(&self) -> &'static str {
         "linear_int8"
+    }
+
+    fn flops(&self, inputs: &[&BitNetTensor], outputs: &[BitNetTensor]) -> Option<u64> {
+        Some(product_flops(&outputs[0], inputs[3].shape()[1]))
     }
 
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {

@@ -46,6 +46,11 @@ impl Operation for MatMul {
         }
     }
 
+    fn flops(&self, inputs: &[&BitNetTensor], outputs: &[BitNetTensor]) -> Option<u64> {
+        let inner = *inputs[0].shape().last()?;
+        Some(product_flops(&outputs[0], inner))
+    }
+
     fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         let (a, b, dy) = (context.inputs[0], context.inputs[1], context.gradient);
         let da = dy.matmul(&b.transpose(-1, -2)?)?.sum_to(a.shape())?;
@@ -71,4 +76,9 @@ impl BitNetTensor {
     pub fn matmul(&self, other: &Self) -> Result<Self> {
         apply_one(MatMul, &[self, other])
     }
+}
+
+/// A multiplication and an addition for each element of `output` and each of `inner`.
+pub(super) fn product_flops(output: &BitNetTensor, inner: usize) -> u64 {
+    2 * output.element_count() as u64 * inner as u64
 }

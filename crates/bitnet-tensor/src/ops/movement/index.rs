@@ -70,6 +70,11 @@ impl Operation for IndexSelect {
         "index_select"
     }
 
+    fn bytes(&self, inputs: &[&BitNetTensor], outputs: &[BitNetTensor]) -> Option<u64> {
+        // Of the table only the chosen rows are read.
+        Some((2 * outputs[0].byte_size() + inputs[1].byte_size()) as u64)
+    }
+
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
         let (table, indices) = (inputs[0], inputs[1]);
         if indices.dtype() != BitNetDType::U32 {
@@ -92,6 +97,10 @@ pub struct WriteRows;
 impl Operation for WriteRows {
     fn name(&self) -> &'static str {
         "write_rows"
+    }
+
+    fn bytes(&self, inputs: &[&BitNetTensor], _: &[BitNetTensor]) -> Option<u64> {
+        Some((inputs[1].byte_size() + 2 * inputs[2].byte_size()) as u64)
     }
 
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {

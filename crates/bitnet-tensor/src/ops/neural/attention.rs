@@ -21,6 +21,11 @@ impl Operation for Attention {
         "attention"
     }
 
+    /// Positions, which the device knows, decide how many keys are read.
+    fn bytes(&self, _: &[&BitNetTensor], _: &[BitNetTensor]) -> Option<u64> {
+        None
+    }
+
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
         let &[q, k, v, positions] = inputs else {
             bail!(InternalError, self.name(), inputs, "takes four operands");

@@ -1,0 +1,68 @@
+//! `--profile`: what the operations of a run cost.
+
+use std::io::BufWriter;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use bitnet::tensor::backend::profiler::{OperationMetrics, Profile, Profiler};
+use serde::Serialize;
+use tempfile::NamedTempFile;
+
+/// Begins to record.
+pub(crate) fn start() -> Result<Profiler> {
+    Profiler::start().context("another recording runs")
+}
+
+/// Writes the spans to `path` as a Chrome trace, whole or not at all.
+pub(crate) fn write_trace(profile: &Profile, path: &Path) -> Result<()> {
+    let in_file = || format!("--profile {}", path.display());
+    // Beside its place, so that it can be renamed into it.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut file = NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).with_context(in_file)?;
+    let mut writer = BufWriter::new(file.as_file_mut());
+    profile.write_chrome_trace(&mut writer).with_context(in_file)?;
+    writer.into_inner().map_err(|error| error.into_error()).with_context(in_file)?;
+    let written = file.persist(path).with_context(in_file)?;
+    // A temporary file is for its owner alone; this one is as any other of the user's.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::Permissions::from_mode(0o644);
+        written.set_permissions(mode).with_context(in_file)?;
+    }
+    drop(written);
+    Ok(())
+}
+
+/// A kind of operation, for machines.
+#[derive(Serialize)]
+pub(crate) struct OperationReport {
+    operation: &'static str,
+    device: String,
+    count: u64,
+    fallbacks: u64,
+    seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flops: Option<u64>,
+    /// Bytes per second over the bandwidth that was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bandwidth_share: Option<f64>,
+}
+
+impl OperationReport {
+    pub(crate) fn of(profile: &Profile, bandwidth: f64) -> Vec<Self> {
+        let report = |m: &OperationMetrics| Self {
+            operation: m.operation.name(),
+            device: m.device.to_string(),
+            count: m.count,
+            fallbacks: m.fallbacks,
+            seconds: m.time.as_secs_f64(),
+            bytes: m.bytes,
+            flops: m.flops,
+            bandwidth_share: m.share_of_bandwidth(bandwidth),
+        };
+        profile.metrics().iter().map(report).collect()
+    }
+}
