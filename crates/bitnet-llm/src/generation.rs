@@ -239,7 +239,7 @@ impl<'a> Generator<'a> {
             && self.sampler.params().repetition_penalty == 1.0
         {
             // Only the id leaves the device.
-            let id: u32 = self.logits.argmax()?.to_vec::<u32>()?[0];
+            let id: u32 = self.logits.argmax(-1, false)?.to_vec::<i64>()?[0] as u32;
             let best = self.logits.narrow(-1, id as usize, 1)?.item::<f32>()?;
             if best.is_finite() {
                 return Ok(id);

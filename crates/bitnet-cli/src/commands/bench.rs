@@ -267,7 +267,7 @@ fn profile(model: &Arc<Model>, arguments: &Arguments) -> Result<Profile> {
 
 /// The most likely token.
 fn best(logits: &BitNetTensor) -> Result<u32> {
-    Ok(logits.argmax()?.to_vec::<u32>()?[0])
+    Ok(logits.argmax(-1, false)?.to_vec::<i64>()?[0] as u32)
 }
 
 /// Token ids as from a generator with a fixed seed (Knuth's MMIX linear congruential one).

@@ -54,7 +54,7 @@ pub fn max(cpu: Cpu, x: &[f32]) -> f32 {
 /// # Panics
 /// If there is none.
 pub fn min(cpu: Cpu, x: &[f32]) -> f32 {
-    x[extreme(cpu, x, true)]
+    x[argmin(cpu, x)]
 }
 
 /// The index of the first largest number, or of the first NaN if there is one (as NumPy).
@@ -68,6 +68,19 @@ pub fn min(cpu: Cpu, x: &[f32]) -> f32 {
 /// ```
 pub fn argmax(cpu: Cpu, x: &[f32]) -> usize {
     extreme(cpu, x, false)
+}
+
+/// The index of the first smallest number, or of the first NaN if there is one.
+///
+/// # Panics
+/// If there is no number.
+///
+/// ```
+/// use bitnet_kernels::{Cpu, reduce};
+/// assert_eq!(reduce::argmin(Cpu::best(), &[1.0, -7.0, -2.0, -7.0]), 1);
+/// ```
+pub fn argmin(cpu: Cpu, x: &[f32]) -> usize {
+    extreme(cpu, x, true)
 }
 
 /// ln Σ e^x without overflow: the normalizer of `softmax`, so that `x[i] − log_sum_exp(x)` is

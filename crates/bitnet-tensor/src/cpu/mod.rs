@@ -98,7 +98,7 @@ impl Backend for CpuBackend {
             (Op::Softmax(_), [x], [out]) => neural::softmax(cpu, x, out),
             (Op::RmsNorm(op), [x, weight], [out]) => neural::rms_norm(cpu, x, weight, op.eps, out),
             (Op::Reduce(op), [x], [out]) => reduction::reduce(cpu, op, x, out),
-            (Op::ArgMax(_), [x], [out]) => reduction::argmax(cpu, x, out),
+            (Op::ArgExtreme(op), [x], [out]) => reduction::arg_extreme(cpu, op, x, out),
             (Op::Cat(op), inputs, [out]) => movement::cat(op.axis, inputs, out),
             (Op::IndexSelect(_), [table, indices], [out]) => {
                 movement::index_select(table, indices, out)

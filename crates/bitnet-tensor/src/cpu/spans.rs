@@ -61,7 +61,19 @@ impl<const N: usize> Spans<N> {
 
     /// Calls `body` with the spans of the elements `start..start + length` and the place of
     /// each within that range.
-    pub(super) fn walk(&self, start: usize, length: usize, mut body: impl FnMut(usize, &Span<N>)) {
+    pub(super) fn walk(&self, start: usize, length: usize, body: impl FnMut(usize, &Span<N>)) {
+        self.walk_displaced([0; N], start, length, body);
+    }
+
+    /// [`walk`](Self::walk) with all elements of each operand moved by a distance in its storage:
+    /// one set of spans serves for many parts of a tensor.
+    pub(super) fn walk_displaced(
+        &self,
+        displacement: [isize; N],
+        start: usize,
+        length: usize,
+        mut body: impl FnMut(usize, &Span<N>),
+    ) {
         let Some((&(inner, strides), outer)) = self.axes.split_last() else { return };
         if length == 0 {
             return;
@@ -78,7 +90,7 @@ impl<const N: usize> Spans<N> {
         let mut base: [isize; N] = std::array::from_fn(|i| {
             let sum: isize =
                 index.iter().zip(outer).map(|(&at, axis)| at as isize * axis.1[i]).sum();
-            self.offsets[i] as isize + sum
+            self.offsets[i] as isize + displacement[i] + sum
         });
         let mut done = 0;
         while done < length {

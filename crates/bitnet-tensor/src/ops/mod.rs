@@ -179,10 +179,10 @@ operations! {
     WriteRows,
 
     // Reduction.
-    /// Sum, mean, maximum or minimum over axes.
+    /// Sum, product, mean, extreme or test over axes.
     Reduce,
-    /// The position of the maximum along an axis.
-    ArgMax,
+    /// The position of the largest or smallest along an axis.
+    ArgExtreme,
 
     // Linear algebra.
     /// The matrix product.

@@ -6,7 +6,7 @@
 
     python crates/bitnet-testkit/scripts/goldens/base.py crates/bitnet-testkit/goldens
 
-NumPy defines arithmetic, broadcasting, reductions, casts and products. The evaluator of the ONNX
+NumPy defines arithmetic, broadcasting, casts and products. The evaluator of the ONNX
 standard (`onnx.reference`, opset 23) defines softmax, RMSNormalization, RotaryEmbedding and
 Attention. SiLU, squared ReLU and the quantizers are PyTorch's and BitNet's formulas, written here
 in float64 (decisions of rounding in float32, as `BitLinear` of Hugging Face transformers has them).
@@ -140,27 +140,14 @@ with np.errstate(all="ignore"):
     rows = np.array([[1, 0], [1, 1]], dtype=np.uint32)
     case("movement", "index_select", [a, rows], [a[rows]])
 
-    # Reductions.
-    x = f32(3, 4, 5)
-    odd = np.array([[1, np.nan, 3], [np.inf, 1, -2], [-np.inf, -np.inf, -np.inf], [2, 7, 7]], dtype=np.float32)
-    for name, function in {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}.items():
-        for axes in [(0,), (1, 2), (0, 2), (-1,)]:
-            for keepdims in [False, True]:
-                y = function(x.astype(np.float64), axis=axes, keepdims=keepdims)
-                case("reduction", name, [x], [y.astype(np.float32)], axes=list(axes), keepdims=keepdims)
-        y = function(odd.astype(np.float64), axis=1)
-        case("reduction", name, [odd], [y.astype(np.float32)], axes=[1], keepdims=False)
-    case("reduction", "argmax", [odd], [np.argmax(odd, axis=1).astype(np.uint32)])
-    case("reduction", "argmax", [x], [np.argmax(x, axis=-1).astype(np.uint32)])
-
     # By the ONNX standard, evaluated on float64.
     for shape in [(7,), (2, 3, 5)]:
         x = f32(*shape, scale=3)
-        case("reduction", "softmax", [x], [onnx("Softmax", [x.astype(np.float64)], axis=-1).astype(np.float32)])
+        case("neural", "softmax", [x], [onnx("Softmax", [x.astype(np.float64)], axis=-1).astype(np.float32)])
     for shape in [(6,), (2, 3, 8)]:
         x, w = f32(*shape), f32(shape[-1])
         y = onnx("RMSNormalization", [x.astype(np.float64), w.astype(np.float64)], axis=-1, epsilon=1e-5)
-        case("reduction", "rms_norm", [x, w], [y.astype(np.float32)], eps=1e-5)
+        case("neural", "rms_norm", [x, w], [y.astype(np.float32)], eps=1e-5)
 
     for a, b in [((3, 4), (4, 2)), ((2, 3, 4), (4, 2)), ((2, 1, 2, 3), (3, 3, 2))]:
         a, b = f32(*a), f32(*b)

@@ -1,5 +1,12 @@
-//! Many elements to one.
+//! Many elements to one, or to an order.
 
+mod arg;
+mod extreme;
+mod fold;
+mod plan;
 mod reduce;
+mod source;
+mod sum;
 
-pub(super) use reduce::{argmax, reduce};
+pub(super) use arg::arg_extreme;
+pub(super) use reduce::reduce;

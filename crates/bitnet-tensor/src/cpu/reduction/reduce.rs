@@ -1,22 +1,16 @@
-//! Reductions over axes.
+//! Sums, products, means, extremes and tests over axes.
 
 use bitnet_kernels::{Cpu, parallel, reduce as kernels};
 
+use super::extreme::Extreme;
+use super::fold::fold;
+use super::plan::Plan;
+use super::source::{Reading, bytes_of_bool, floats, integers, write_floats, write_integers};
+use super::sum::{Compensated, ExactSum, IntegerProduct, IntegerSum, Product, Sum};
 use crate::cpu::GRAIN;
 use crate::error::Result;
 use crate::ops::{Reduce, ReduceKind};
-use crate::shape::count;
 use crate::{BitNetDType, BitNetTensor};
-
-pub(in crate::cpu) fn argmax(cpu: Cpu, x: &BitNetTensor, out: &mut BitNetTensor) -> Result<()> {
-    let x = x.contiguous()?;
-    let columns = x.shape().last().copied().unwrap_or(1);
-    let x = x.as_slice::<f32>()?;
-    fill_rows(out.try_mut::<u32>()?, columns, |row| {
-        kernels::argmax(cpu, &x[row * columns..][..columns]) as u32
-    });
-    Ok(())
-}
 
 pub(in crate::cpu) fn reduce(
     cpu: Cpu,
@@ -24,59 +18,103 @@ pub(in crate::cpu) fn reduce(
     x: &BitNetTensor,
     out: &mut BitNetTensor,
 ) -> Result<()> {
-    // The reduced axes go last, so that what is reduced together lies together.
-    let kept = (0..x.rank()).filter(|axis| !op.axes.contains(axis));
-    let order: Vec<isize> = kept.chain(op.axes.iter().copied()).map(|axis| axis as isize).collect();
-    let x = x.permute(&order)?.contiguous()?;
-    let columns = count(&x.shape()[x.rank() - op.axes.len()..]);
-    if x.dtype() == BitNetDType::F64 {
-        let x = x.as_slice::<f64>()?;
-        fill_rows(out.try_mut::<f64>()?, columns, |row| {
-            reduce_f64(op.kind, &x[row * columns..][..columns])
-        });
-        return Ok(());
-    }
-    let x = x.as_slice::<f32>()?;
-    fill_rows(out.try_mut::<f32>()?, columns, |row| {
-        let row = &x[row * columns..][..columns];
-        match op.kind {
-            ReduceKind::Sum => kernels::sum(cpu, row),
-            ReduceKind::Mean => kernels::mean(cpu, row),
-            ReduceKind::Max => kernels::max(cpu, row),
-            ReduceKind::Min => kernels::min(cpu, row),
+    let x = &bytes_of_bool(x)?;
+    let plan = Plan::new(x.layout(), &op.axes);
+    match op.kind {
+        ReduceKind::Any | ReduceKind::All | ReduceKind::CountNonzero => {
+            truth(&plan, op.kind, x, out)
         }
-    });
+        _ if !x.dtype().is_float() => integer(&plan, op.kind, x, out),
+        kind => match row_kernel(kind).filter(|_| x.dtype() == BitNetDType::F32) {
+            Some(kernel) if plan.reduced.count > 0 && plan.rows().is_some() => {
+                rows_of_f32(cpu, &plan, kernel, x, out)
+            }
+            _ => float(&plan, kind, x, out),
+        },
+    }
+}
+
+/// The reduction of one row, where there is a kernel for it.
+fn row_kernel(kind: ReduceKind) -> Option<fn(Cpu, &[f32]) -> f32> {
+    match kind {
+        ReduceKind::Sum => Some(kernels::sum),
+        ReduceKind::Mean => Some(kernels::mean),
+        ReduceKind::Max => Some(kernels::max),
+        ReduceKind::Min => Some(kernels::min),
+        _ => None,
+    }
+}
+
+fn rows_of_f32(
+    cpu: Cpu,
+    plan: &Plan,
+    kernel: fn(Cpu, &[f32]) -> f32,
+    x: &BitNetTensor,
+    out: &mut BitNetTensor,
+) -> Result<()> {
+    let Some(start) = plan.rows() else { return Ok(()) };
+    let (data, columns) = (x.host_data::<f32>()?, plan.reduced.count);
+    fill_rows(out.try_mut::<f32>()?, columns, |row| kernel(cpu, &data[start(row)..][..columns]));
     Ok(())
 }
 
-fn reduce_f64(kind: ReduceKind, row: &[f64]) -> f64 {
-    match kind {
-        ReduceKind::Sum => pairwise_sum(row),
-        ReduceKind::Mean => pairwise_sum(row) / row.len() as f64,
-        ReduceKind::Max => row
-            .iter()
-            .fold(f64::NEG_INFINITY, |best, &x| if x > best || x.is_nan() { x } else { best }),
-        ReduceKind::Min => {
-            row.iter().fold(f64::INFINITY, |best, &x| if x < best || x.is_nan() { x } else { best })
-        }
-    }
-}
-
-/// Adds halves: the rounding error grows with the logarithm of the length.
-fn pairwise_sum(row: &[f64]) -> f64 {
-    if row.len() <= 64 {
-        return row.iter().fold(0.0, |sum, x| sum + x); // `sum` of nothing is -0
-    }
-    let (left, right) = row.split_at(row.len() / 2);
-    pairwise_sum(left) + pairwise_sum(right)
-}
-
 /// `out[row] = value(row)`, each row costing `columns` elements of work.
-fn fill_rows<T: Send>(out: &mut [T], columns: usize, value: impl Fn(usize) -> T + Sync) {
+pub(super) fn fill_rows<T: Send>(
+    out: &mut [T],
+    columns: usize,
+    value: impl Fn(usize) -> T + Sync,
+) {
     let grain = (GRAIN / columns.max(1)).max(1);
     parallel::for_each_chunk_mut(out, grain, |piece, chunk| {
         for (i, out) in chunk.iter_mut().enumerate() {
             *out = value(piece * grain + i);
         }
     });
+}
+
+fn float(plan: &Plan, kind: ReduceKind, x: &BitNetTensor, out: &mut BitNetTensor) -> Result<()> {
+    let source = &*floats(x)?;
+    let mut values = match kind {
+        ReduceKind::Prod => fold(plan, source, &Product),
+        ReduceKind::Max => fold(plan, source, &Extreme::new(true)),
+        ReduceKind::Min => fold(plan, source, &Extreme::new(false)),
+        _ => sums(plan, x)?,
+    };
+    if kind == ReduceKind::Mean {
+        values.iter_mut().for_each(|sum| *sum /= plan.reduced.count as f64);
+    }
+    write_floats(&values, out)
+}
+
+/// The sums of a float tensor, not yet rounded to its type.
+pub(super) fn sums(plan: &Plan, x: &BitNetTensor) -> Result<Vec<f64>> {
+    let source = &*floats(x)?;
+    if x.dtype() != BitNetDType::F64 {
+        return Ok(fold(plan, source, &Sum));
+    }
+    Ok(fold(plan, source, &ExactSum).into_iter().map(Compensated::value).collect())
+}
+
+fn integer(plan: &Plan, kind: ReduceKind, x: &BitNetTensor, out: &mut BitNetTensor) -> Result<()> {
+    let extreme = matches!(kind, ReduceKind::Max | ReduceKind::Min);
+    let reading = if extreme { Reading::Order } else { Reading::Bits };
+    let source = &*integers(x, reading)?;
+    let mut values = match kind {
+        ReduceKind::Prod => fold(plan, source, &IntegerProduct),
+        ReduceKind::Max => fold(plan, source, &Extreme::new(true)),
+        ReduceKind::Min => fold(plan, source, &Extreme::new(false)),
+        _ => fold(plan, source, &IntegerSum),
+    };
+    values.iter_mut().for_each(|value| *value = reading.bits(x.dtype(), *value));
+    write_integers(&values, out)
+}
+
+fn truth(plan: &Plan, kind: ReduceKind, x: &BitNetTensor, out: &mut BitNetTensor) -> Result<()> {
+    let source = &*integers(x, Reading::Truth)?;
+    let values = match kind {
+        ReduceKind::Any => fold(plan, source, &Extreme { largest: true, start: 0 }),
+        ReduceKind::All => fold(plan, source, &Extreme { largest: false, start: 1 }),
+        _ => fold(plan, source, &IntegerSum),
+    };
+    write_integers(&values, out)
 }

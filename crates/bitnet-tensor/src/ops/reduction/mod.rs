@@ -1,5 +1,8 @@
 //! Many elements to one, or to an order.
 
+mod arg;
+mod axes;
 mod reduce;
 
-pub use reduce::{ArgMax, Reduce, ReduceKind};
+pub use arg::ArgExtreme;
+pub use reduce::{Reduce, ReduceKind};

@@ -1,12 +1,14 @@
 //! Reductions over axes.
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::smallvec;
 
+use super::axes::{Axes, reduced_count, reduced_shape, resolve_axes};
 use crate::backend::dispatch::apply_one;
 use crate::error::{Result, bail};
-use crate::ops::{Derivative, OperandGradients, Operation, Specs, TensorSpec};
-use crate::shape::resolve_axis;
-use crate::{BitNetDType, BitNetTensor, TensorShape};
+use crate::ops::{
+    Derivative, OperandGradients, Operation, Specs, TensorSpec, no_derivative,
+};
+use crate::{BitNetDType, BitNetTensor};
 
 /// What a reduction computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,12 +16,20 @@ use crate::{BitNetDType, BitNetTensor, TensorShape};
 pub enum ReduceKind {
     /// The sum; 0 of nothing.
     Sum,
+    /// The product; 1 of nothing.
+    Prod,
     /// The arithmetic mean; NaN of nothing.
     Mean,
     /// The largest; NaN when one is; of nothing an error.
     Max,
     /// The smallest; NaN when one is; of nothing an error.
     Min,
+    /// Whether one is not zero.
+    Any,
+    /// Whether none is zero.
+    All,
+    /// How many are not zero.
+    CountNonzero,
 }
 
 /// A reduction over `axes`, ascending and distinct; an empty list means none.
@@ -28,135 +38,150 @@ pub struct Reduce {
     /// What is computed.
     pub kind: ReduceKind,
     /// The axes that disappear.
-    pub axes: SmallVec<[usize; 4]>,
+    pub axes: Axes,
     /// Whether they stay with size one.
     pub keepdims: bool,
 }
 
-fn reduced_shape(shape: &TensorShape, axes: &[usize], keepdims: bool) -> TensorShape {
-    (0..shape.rank())
-        .filter(|axis| keepdims || !axes.contains(axis))
-        .map(|axis| if axes.contains(&axis) { 1 } else { shape[axis] })
-        .collect()
+impl ReduceKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::Prod => "prod",
+            Self::Mean => "mean",
+            Self::Max => "max",
+            Self::Min => "min",
+            Self::Any => "any",
+            Self::All => "all",
+            Self::CountNonzero => "count_nonzero",
+        }
+    }
+
+    /// The type of the result: sums and products of integers have 64 bits, as in NumPy.
+    fn output(self, input: BitNetDType) -> BitNetDType {
+        match self {
+            Self::Any | Self::All => BitNetDType::Bool,
+            Self::CountNonzero => BitNetDType::I64,
+            Self::Sum | Self::Prod if input.is_unsigned_integer() => BitNetDType::U64,
+            Self::Sum | Self::Prod if !input.is_float() => BitNetDType::I64,
+            _ => input,
+        }
+    }
 }
 
 impl Operation for Reduce {
     fn name(&self) -> &'static str {
-        match self.kind {
-            ReduceKind::Sum => "sum",
-            ReduceKind::Mean => "mean",
-            ReduceKind::Max => "max",
-            ReduceKind::Min => "min",
-        }
+        self.kind.name()
     }
 
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
         let input = inputs[0];
-        if !matches!(input.dtype(), BitNetDType::F32 | BitNetDType::F64) {
-            bail!(DTypeMismatch, self.name(), inputs, "takes f32 or f64");
+        if input.dtype() == BitNetDType::Ternary {
+            bail!(DTypeMismatch, self.name(), inputs, "takes numbers or bool");
+        }
+        if self.kind == ReduceKind::Mean && !input.dtype().is_float() {
+            bail!(DTypeMismatch, self.name(), inputs, "takes floats: cast with to_dtype first");
         }
         let shape = reduced_shape(input.shape(), &self.axes, self.keepdims);
         let empty = self.axes.iter().any(|&axis| input.shape()[axis] == 0);
         if empty && matches!(self.kind, ReduceKind::Max | ReduceKind::Min) && !shape.contains(&0) {
-            bail!(ComputationError, self.name(), inputs, "nothing has no {}", self.name());
+            bail!(
+                ComputationError,
+                self.name(),
+                inputs,
+                "no elements: there is no {}",
+                if self.kind == ReduceKind::Max { "largest" } else { "smallest" }
+            );
         }
-        Ok(smallvec![TensorSpec::new(shape, input.dtype())])
+        Ok(smallvec![TensorSpec::new(shape, self.kind.output(input.dtype()))])
     }
 
     fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         let x = context.inputs[0];
+        if !x.dtype().is_float() {
+            return Ok(smallvec![None]);
+        }
         let kept = reduced_shape(x.shape(), &self.axes, true);
-        let dy = context.gradient.reshape(kept)?;
-        let dy = match self.kind {
-            ReduceKind::Sum => dy,
+        let dx = match self.kind {
+            ReduceKind::Sum => context.gradient.reshape(kept)?,
             ReduceKind::Mean => {
-                let count: usize = self.axes.iter().map(|&axis| x.shape()[axis]).product();
-                dy.mul(&dy.full_like(1.0 / count as f64)?)?
+                let dy = context.gradient.reshape(kept)?;
+                dy.div(reduced_count(x.shape(), &self.axes) as f64)?
             }
-            // They need comparisons, which the library does not have yet.
-            ReduceKind::Max | ReduceKind::Min => {
-                bail!(UnsupportedOperation, self.name(), context.inputs, "no derivative is defined")
-            }
+            _ => return Err(no_derivative(self.name(), context)),
         };
-        Ok(smallvec![Some(dy.expand(x.shape())?)])
-    }
-}
-
-/// The index of the first maximum along the last axis; of the first NaN if there is one.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ArgMax;
-
-impl Operation for ArgMax {
-    fn name(&self) -> &'static str {
-        "argmax"
-    }
-
-    fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
-        let input = inputs[0];
-        if input.dtype() != BitNetDType::F32 {
-            bail!(DTypeMismatch, self.name(), inputs, "takes f32");
-        }
-        match input.shape().split_last() {
-            Some((&size, leading)) if (1..=u32::MAX as usize).contains(&size) => {
-                Ok(smallvec![TensorSpec::new(leading, BitNetDType::U32)])
-            }
-            _ => bail!(
-                ShapeMismatch,
-                self.name(),
-                inputs,
-                "the last axis is missing, empty or too long"
-            ),
-        }
+        Ok(smallvec![Some(dx.expand(x.shape())?)])
     }
 }
 
 /// # Reductions
 ///
 /// `axes` may be negative; an empty list means all of them. With `keepdims` the axes stay with
-/// size one.
+/// size one. `F16` and `BF16` are accumulated in more bits and rounded once.
 impl BitNetTensor {
     fn reduce(&self, kind: ReduceKind, axes: &[isize], keepdims: bool) -> Result<Self> {
-        let mut resolved: SmallVec<[usize; 4]> = SmallVec::new();
-        for &axis in axes {
-            match resolve_axis(axis, self.rank()) {
-                Some(axis) if !resolved.contains(&axis) => resolved.push(axis),
-                Some(_) => bail!(ShapeMismatch, "reduce", &[self], "axis {axis} is named twice"),
-                None => bail!(ShapeMismatch, "reduce", &[self], "there is no axis {axis}"),
-            }
-        }
-        if axes.is_empty() {
-            resolved = (0..self.rank()).collect();
-        }
-        resolved.sort_unstable();
-        apply_one(Reduce { kind, axes: resolved, keepdims }, &[self])
+        let axes = resolve_axes(kind.name(), self, axes)?;
+        apply_one(Reduce { kind, axes, keepdims }, &[self])
     }
 
-    /// The sum over `axes`.
+    /// The sum over `axes`; 0 of nothing. Signed integers and `Bool` are summed as `I64`, unsigned
+    /// ones as `U64`, and wrap around.
     ///
     /// ```
     /// use bitnet_tensor::BitNetTensor;
     /// let x = BitNetTensor::from_vec(vec![1.0f32, 2.0, 3.0, 4.0], [2, 2])?;
     /// assert_eq!(x.sum(&[0], false)?.to_vec::<f32>()?, [4.0, 6.0]);
     /// assert_eq!(x.sum(&[], false)?.item::<f32>()?, 10.0);
+    /// let bytes = BitNetTensor::from_vec(vec![200u8, 100], [2])?;
+    /// assert_eq!(bytes.sum(&[], false)?.item::<u64>()?, 300);
     /// # Ok::<(), bitnet_tensor::TensorOpError>(())
     /// ```
     ///
     /// # Errors
-    /// `ShapeMismatch` for an axis that does not exist or is named twice, `DTypeMismatch` unless
-    /// `F32` or `F64`.
+    /// `ShapeMismatch` for an axis that does not exist or is named twice, `DTypeMismatch` for
+    /// packed types.
     pub fn sum(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
         self.reduce(ReduceKind::Sum, axes, keepdims)
     }
 
-    /// The mean over `axes`; NaN of nothing.
+    /// The product over `axes`; 1 of nothing. Types as in [`sum`](Self::sum).
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_vec(vec![1i32, 2, 3, 4], [2, 2])?;
+    /// assert_eq!(x.prod(&[1], false)?.to_vec::<i64>()?, [2, 12]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`sum`](Self::sum).
+    pub fn prod(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
+        self.reduce(ReduceKind::Prod, axes, keepdims)
+    }
+
+    /// The mean over `axes`; NaN of nothing.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_vec(vec![1.0f32, 2.0, 3.0, 4.0], [2, 2])?;
+    /// assert_eq!(x.mean(&[-1], true)?.to_vec::<f32>()?, [1.5, 3.5]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`sum`](Self::sum), and `DTypeMismatch` unless the elements are floats.
     pub fn mean(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
         self.reduce(ReduceKind::Mean, axes, keepdims)
     }
 
-    /// The largest element over `axes`.
+    /// The largest element over `axes`; NaN when there is one.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_vec(vec![1i8, -2, 3, 4], [2, 2])?;
+    /// assert_eq!(x.max(&[1], false)?.to_vec::<i8>()?, [1, 4]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`sum`](Self::sum), and `ComputationError` of nothing.
@@ -164,7 +189,14 @@ impl BitNetTensor {
         self.reduce(ReduceKind::Max, axes, keepdims)
     }
 
-    /// The smallest element over `axes`.
+    /// The smallest element over `axes`; NaN when there is one.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_vec(vec![1.0f64, f64::NAN, 3.0, 4.0], [2, 2])?;
+    /// assert!(x.min(&[], false)?.item::<f64>()?.is_nan());
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`sum`](Self::sum), and `ComputationError` of nothing.
@@ -172,12 +204,48 @@ impl BitNetTensor {
         self.reduce(ReduceKind::Min, axes, keepdims)
     }
 
-    /// The index of the first maximum along the last axis, `U32`; of the first NaN if there is
-    /// one, as in NumPy.
+    /// Whether an element over `axes` is not zero, `Bool`; false of nothing. NaN is not zero.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_vec(vec![true, false, false, false], [2, 2])?;
+    /// assert_eq!(x.any(&[1], false)?.to_vec::<bool>()?, [true, false]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     ///
     /// # Errors
-    /// `DTypeMismatch` unless `F32`, `ShapeMismatch` for a scalar or an empty axis.
-    pub fn argmax(&self) -> Result<Self> {
-        apply_one(ArgMax, &[self])
+    /// As [`sum`](Self::sum).
+    pub fn any(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
+        self.reduce(ReduceKind::Any, axes, keepdims)
+    }
+
+    /// Whether no element over `axes` is zero, `Bool`; true of nothing. NaN is not zero.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_vec(vec![1i32, 2, 0, 3], [2, 2])?;
+    /// assert_eq!(x.all(&[1], false)?.to_vec::<bool>()?, [true, false]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`sum`](Self::sum).
+    pub fn all(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
+        self.reduce(ReduceKind::All, axes, keepdims)
+    }
+
+    /// How many elements over `axes` are not zero, `I64`. NaN is not zero.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_vec(vec![0.0f32, -0.0, f32::NAN, 2.0], [4])?;
+    /// assert_eq!(x.count_nonzero(&[], false)?.item::<i64>()?, 2);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`sum`](Self::sum).
+    pub fn count_nonzero(&self, axes: &[isize], keepdims: bool) -> Result<Self> {
+        self.reduce(ReduceKind::CountNonzero, axes, keepdims)
     }
 }

@@ -18,7 +18,7 @@ use linalg::{linear, matmul, scale_rows};
 use movement::{cat, index_select, write_rows};
 use neural::{attention, rms_norm, rope, softmax};
 use quantization::{quantize_activation, ternarize};
-use reduction::{argmax, reduce};
+use reduction::{arg_extreme, reduce};
 
 /// An operand: its sizes, its type and its elements in row-major order.
 pub(super) struct Array {
@@ -139,7 +139,7 @@ pub(super) fn evaluate(op: &Op, inputs: &[Array]) -> Result<Vec<Vec<f64>>, Strin
         }
         Op::Ternarize(_) => Ok(ternarize(x)),
         Op::Reduce(op) => one(reduce(op.kind, &op.axes, x)),
-        Op::ArgMax(_) => one(x.rows().map(argmax).collect()),
+        Op::ArgExtreme(op) => one(arg_extreme(op.axis, op.largest, x)),
         Op::Cat(op) => one(cat(op.axis, inputs)),
         Op::IndexSelect(_) => index_select(x, &inputs[1]).map(|values| vec![values]),
         Op::WriteRows(_) => write_rows(x, &inputs[1], &inputs[2]).map(|values| vec![values]),

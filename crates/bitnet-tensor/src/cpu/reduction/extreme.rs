@@ -1,0 +1,131 @@
+//! The largest and the smallest: their values and their places. NaN wins over every number.
+
+use std::marker::PhantomData;
+
+use super::fold::Fold;
+
+/// A wide type in which elements are compared.
+pub(super) trait Ordered: Copy + Default + Send + Sync {
+    /// Loses against every other number: begins a search for the largest, or the smallest.
+    fn weakest(largest: bool) -> Self;
+    /// Whether `self` takes the place of `best`, which came before it.
+    fn beats(self, best: Self, largest: bool) -> bool;
+}
+
+impl Ordered for f64 {
+    fn weakest(largest: bool) -> Self {
+        if largest { f64::NEG_INFINITY } else { f64::INFINITY }
+    }
+
+    #[inline(always)]
+    fn beats(self, best: f64, largest: bool) -> bool {
+        let better = if largest { self > best } else { self < best };
+        better || (self.is_nan() && !best.is_nan())
+    }
+}
+
+impl Ordered for i64 {
+    fn weakest(largest: bool) -> Self {
+        if largest { i64::MIN } else { i64::MAX }
+    }
+
+    #[inline(always)]
+    fn beats(self, best: i64, largest: bool) -> bool {
+        if largest { self > best } else { self < best }
+    }
+}
+
+/// The value of the largest or smallest.
+pub(super) struct Extreme<W> {
+    pub(super) largest: bool,
+    /// The result of no elements.
+    pub(super) start: W,
+}
+
+impl<W: Ordered> Extreme<W> {
+    pub(super) fn new(largest: bool) -> Self {
+        Self { largest, start: W::weakest(largest) }
+    }
+}
+
+impl<W: Ordered> Fold for Extreme<W> {
+    type Wide = W;
+    type State = W;
+
+    fn begin(&self, _: usize) -> W {
+        self.start
+    }
+
+    fn along(&self, state: &mut W, block: &[W], _: usize) {
+        let best = |largest| {
+            block.iter().fold(*state, |best, &x| if x.beats(best, largest) { x } else { best })
+        };
+        // Two loops without the question in them.
+        *state = if self.largest { best(true) } else { best(false) };
+    }
+
+    fn across(&self, states: &mut [W], row: &[W], _: usize) {
+        let largest = self.largest;
+        for (state, &x) in states.iter_mut().zip(row) {
+            *state = if x.beats(*state, largest) { x } else { *state };
+        }
+    }
+
+    fn merge(&self, state: &mut W, later: W) {
+        if later.beats(*state, self.largest) {
+            *state = later;
+        }
+    }
+}
+
+/// A value and its place; a place of `NONE` before any element.
+#[derive(Clone, Copy)]
+pub(super) struct Best<W> {
+    value: W,
+    pub(super) place: usize,
+}
+
+const NONE: usize = usize::MAX;
+
+/// The place of the first largest or smallest, or of the first NaN.
+pub(super) struct Place<W> {
+    largest: bool,
+    wide: PhantomData<W>,
+}
+
+impl<W> Place<W> {
+    pub(super) fn new(largest: bool) -> Self {
+        Self { largest, wide: PhantomData }
+    }
+}
+
+impl<W: Ordered> Fold for Place<W> {
+    type Wide = W;
+    type State = Best<W>;
+
+    fn begin(&self, _: usize) -> Best<W> {
+        Best { value: W::weakest(self.largest), place: NONE }
+    }
+
+    fn along(&self, state: &mut Best<W>, block: &[W], at: usize) {
+        for (i, &value) in block.iter().enumerate() {
+            if state.place == NONE || value.beats(state.value, self.largest) {
+                *state = Best { value, place: at + i };
+            }
+        }
+    }
+
+    fn across(&self, states: &mut [Best<W>], row: &[W], at: usize) {
+        for (state, &value) in states.iter_mut().zip(row) {
+            if state.place == NONE || value.beats(state.value, self.largest) {
+                *state = Best { value, place: at };
+            }
+        }
+    }
+
+    fn merge(&self, state: &mut Best<W>, later: Best<W>) {
+        if later.value.beats(state.value, self.largest) {
+            *state = later;
+        }
+    }
+}
