@@ -51,7 +51,8 @@ fn sums_of_f64_lose_nothing_on_the_way() -> Result<()> {
     // 1 and 10^16 in turn, then the negative of the large ones.
     let mut values: Vec<f64> = (0..20_000).map(|i| if i % 2 == 0 { 1.0 } else { 1e16 }).collect();
     values.extend((0..10_000).map(|_| -1e16));
-    let columns = BitNetTensor::from_slice(&values, [values.len(), 1])?.expand([30_000, 20])?.copy()?;
+    let columns =
+        BitNetTensor::from_slice(&values, [values.len(), 1])?.expand([30_000, 20])?.copy()?;
     assert_eq!(columns.sum(&[0], false)?.to_vec::<f64>()?, [10_000.0; 20]);
     Ok(())
 }

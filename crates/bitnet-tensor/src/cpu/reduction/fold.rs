@@ -26,11 +26,7 @@ pub(super) trait Fold: Sync {
 }
 
 /// The final state of each result.
-pub(super) fn fold<F: Fold>(
-    plan: &Plan,
-    source: &dyn Source<F::Wide>,
-    fold: &F,
-) -> Vec<F::State> {
+pub(super) fn fold<F: Fold>(plan: &Plan, source: &dyn Source<F::Wide>, fold: &F) -> Vec<F::State> {
     let outputs = plan.kept.count;
     if outputs == 0 || plan.reduced.count == 0 {
         return (0..outputs).map(|output| fold.begin(output)).collect();

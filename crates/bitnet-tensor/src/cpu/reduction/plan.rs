@@ -76,8 +76,8 @@ impl Plan {
         let rank = layout.shape().rank();
         let others: SmallVec<[usize; 8]> = (0..rank).filter(|axis| !axes.contains(axis)).collect();
         let (kept, reduced) = (Side::new(layout, &others), Side::new(layout, axes));
-        let across = kept.count >= ACROSS
-            && (kept.stride() < reduced.stride() || reduced.count < SHORT);
+        let across =
+            kept.count >= ACROSS && (kept.stride() < reduced.stride() || reduced.count < SHORT);
         let piece = match across {
             false => PIECE,
             true if kept.count >= MANY => reduced.count.max(1),

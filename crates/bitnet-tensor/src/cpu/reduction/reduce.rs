@@ -59,11 +59,7 @@ fn rows_of_f32(
 }
 
 /// `out[row] = value(row)`, each row costing `columns` elements of work.
-pub(super) fn fill_rows<T: Send>(
-    out: &mut [T],
-    columns: usize,
-    value: impl Fn(usize) -> T + Sync,
-) {
+pub(super) fn fill_rows<T: Send>(out: &mut [T], columns: usize, value: impl Fn(usize) -> T + Sync) {
     let grain = (GRAIN / columns.max(1)).max(1);
     parallel::for_each_chunk_mut(out, grain, |piece, chunk| {
         for (i, out) in chunk.iter_mut().enumerate() {

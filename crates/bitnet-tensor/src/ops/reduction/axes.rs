@@ -10,11 +10,7 @@ use crate::{BitNetTensor, TensorShape};
 pub(crate) type Axes = SmallVec<[usize; 4]>;
 
 /// The axes of `x` that `axes` names, ascending; all of them for an empty list.
-pub(crate) fn resolve_axes(
-    name: &'static str,
-    x: &BitNetTensor,
-    axes: &[isize],
-) -> Result<Axes> {
+pub(crate) fn resolve_axes(name: &'static str, x: &BitNetTensor, axes: &[isize]) -> Result<Axes> {
     if axes.is_empty() {
         return Ok((0..x.rank()).collect());
     }

@@ -5,9 +5,7 @@ use smallvec::smallvec;
 use super::axes::{Axes, reduced_count, reduced_shape, resolve_axes};
 use crate::backend::dispatch::apply_one;
 use crate::error::{Result, bail};
-use crate::ops::{
-    Derivative, OperandGradients, Operation, Specs, TensorSpec, no_derivative,
-};
+use crate::ops::{Derivative, OperandGradients, Operation, Specs, TensorSpec, no_derivative};
 use crate::{BitNetDType, BitNetTensor};
 
 /// What a reduction computes.

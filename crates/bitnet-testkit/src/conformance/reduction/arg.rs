@@ -18,8 +18,7 @@ pub(super) fn cases(cases: &mut Vec<Case>) -> Result<()> {
             arg(cases, layout, x, None);
         }
         for shape in [[300, 17], [40, 3], [2, 70]] {
-            let few: Vec<f32> =
-                (0..shape[0] * shape[1]).map(|_| random.below(3) as f32).collect();
+            let few: Vec<f32> = (0..shape[0] * shape[1]).map(|_| random.below(3) as f32).collect();
             let few = BitNetTensor::from_vec(few, shape)?.to_dtype(dtype)?;
             arg(cases, "ties", few.clone(), Some(0));
             arg(cases, "ties", few, Some(1));

@@ -1,8 +1,6 @@
 //! Sums, products, means, extremes and tests over axes, of every type.
 
-use bitnet_tensor::BitNetDType::{
-    BF16, Bool, F16, F32, F64, I8, I16, I32, I64, U8, U16, U32, U64,
-};
+use bitnet_tensor::BitNetDType::{BF16, Bool, F16, F32, F64, I8, I16, I32, I64, U8, U16, U32, U64};
 use bitnet_tensor::{BitNetDType, BitNetTensor, Result};
 
 use crate::conformance::Case;
