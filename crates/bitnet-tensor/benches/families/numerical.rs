@@ -1,0 +1,72 @@
+//! Elementwise functions, reductions, movement, sorting, random numbers, quantization.
+
+use bitnet_tensor::{BitNetTensor, Result};
+
+use crate::workload::{Run, Workload, numbers, run};
+
+/// 16 KB of `F32`: the first-level cache.
+const SMALL: [usize; 1] = [1 << 12];
+/// 4 MB of `F32`.
+const MEDIUM: [usize; 1] = [1 << 20];
+/// As many, as a matrix.
+const MATRIX: [usize; 2] = [1024, 1024];
+
+fn unary(x: Result<BitNetTensor>, call: fn(&BitNetTensor) -> Result<BitNetTensor>) -> Result<Run> {
+    let x = x?;
+    run(move || call(&x))
+}
+
+fn binary(
+    a: Result<BitNetTensor>,
+    b: Result<BitNetTensor>,
+    call: fn(&BitNetTensor, &BitNetTensor) -> Result<BitNetTensor>,
+) -> Result<Run> {
+    let (a, b) = (a?, b?);
+    run(move || call(&a, &b))
+}
+
+/// Shorter rows of the table.
+const fn of(family: &'static str, name: &'static str, make: fn() -> Result<Run>) -> Workload {
+    Workload { family, name, make }
+}
+
+pub(crate) const WORKLOADS: &[Workload] = &[
+    of("elementwise", "add 4K", || binary(numbers(SMALL), numbers(SMALL), |a, b| a.add(b))),
+    of("elementwise", "add 1M", || binary(numbers(MEDIUM), numbers(MEDIUM), |a, b| a.add(b))),
+    of("elementwise", "add in place 1M", || {
+        let (mut a, b) = (numbers(MEDIUM)?, numbers(MEDIUM)?);
+        run(move || {
+            a += &b;
+            BitNetTensor::scalar(0f32)
+        })
+    }),
+    of("elementwise", "add row 1024x1024", || {
+        binary(numbers(MATRIX), numbers([1024]), |a, b| a.add(b))
+    }),
+    of("elementwise", "add column 1024x1024", || {
+        binary(numbers(MATRIX), numbers([1024, 1]), |a, b| a.add(b))
+    }),
+    of("elementwise", "add transposed 1024x1024", || {
+        binary(numbers(MATRIX), numbers(MATRIX)?.transpose(0, 1), |a, b| a.add(b))
+    }),
+    of("elementwise", "multiply by number 1M", || unary(numbers(MEDIUM), |x| x.mul(1.5))),
+    of("transcendental", "exp 4K", || unary(numbers(SMALL), |x| x.exp())),
+    of("transcendental", "exp 1M", || unary(numbers(MEDIUM), |x| x.exp())),
+    of("transcendental", "tanh 1M", || unary(numbers(MEDIUM), |x| x.tanh())),
+    of("reduction", "sum axis 0 1024x1024", || unary(numbers(MATRIX), |x| x.sum(&[0], false))),
+    of("reduction", "sum axis 1 1024x1024", || unary(numbers(MATRIX), |x| x.sum(&[1], false))),
+    of("reduction", "sum all 4K", || unary(numbers(SMALL), |x| x.sum(&[], false))),
+    of("reduction", "sum all 1M", || unary(numbers(MEDIUM), |x| x.sum(&[], false))),
+    of("reduction", "max axis 1 1024x1024", || unary(numbers(MATRIX), |x| x.max(&[1], false))),
+    of("reduction", "argmax axis 1 1024x1024", || unary(numbers(MATRIX), |x| x.argmax(1, false))),
+    of("movement", "copy 1M", || unary(numbers(MEDIUM), |x| x.copy())),
+    of("movement", "copy transposed 1024x1024", || {
+        unary(numbers(MATRIX)?.transpose(0, 1), |x| x.copy())
+    }),
+    of("movement", "cat axis 0 2x512x1024", || {
+        binary(numbers([512, 1024]), numbers([512, 1024]), |a, b| BitNetTensor::cat(&[a, b], 0))
+    }),
+    of("movement", "cat axis 1 2x1024x512", || {
+        binary(numbers([1024, 512]), numbers([1024, 512]), |a, b| BitNetTensor::cat(&[a, b], 1))
+    }),
+];
