@@ -1,6 +1,6 @@
-//! Functions of one and several elements, comparisons, types.
+//! Functions of one and several elements, comparisons, bits, types.
 
-use bitnet_tensor::{BitNetTensor, Result};
+use bitnet_tensor::{BitNetDType, BitNetTensor, Result};
 
 use crate::reader::Case;
 use crate::{Adapters, Miss, Outcome, one};
@@ -10,10 +10,7 @@ pub(crate) const ADAPTERS: Adapters = &[
     ("Add", |n| one(n.x(0).add(n.x(1)))),
     ("Cast", |n| cast(n, n.dtype("to"))),
     ("CastLike", |n| cast(n, Some(n.x(1).dtype()))),
-    ("Div", |n| match n.x(0).dtype().is_float() {
-        true => one(n.x(0).div(n.x(1))),
-        false => Err(Miss::OutOfScope("not mapped yet")),
-    }),
+    ("Clip", |n| one(clip(n))),
     ("Exp", |n| one(n.x(0).exp())),
     ("Identity", |n| one(Ok(n.x(0).clone()))),
     ("Max", |n| one(fold(n, |a, b| a.maximum(b)))),
@@ -21,12 +18,9 @@ pub(crate) const ADAPTERS: Adapters = &[
     ("Min", |n| one(fold(n, |a, b| a.minimum(b)))),
     ("Mul", |n| one(n.x(0).mul(n.x(1)))),
     ("Neg", |n| one(n.x(0).neg())),
-    ("Relu", |n| one(n.x(0).relu())),
-    ("Sigmoid", |n| one(n.x(0).sigmoid())),
     ("Sqrt", |n| one(n.x(0).sqrt())),
     ("Sub", |n| one(n.x(0).sub(n.x(1)))),
     ("Sum", |n| one(fold(n, |a, b| a.add(b)))),
-    ("Tanh", |n| one(n.x(0).tanh())),
 ];
 
 /// All operands, two by two.
@@ -38,7 +32,13 @@ fn fold(
     operands[1..].iter().try_fold(operands[0].clone(), |sum, operand| combine(&sum, operand))
 }
 
-fn cast(case: &Case, dtype: Option<bitnet_tensor::BitNetDType>) -> Outcome {
+fn cast(case: &Case, dtype: Option<BitNetDType>) -> Outcome {
     let dtype = dtype.ok_or(Miss::OutOfScope("the library has no such type"))?;
     one(case.x(0).to_dtype(dtype))
+}
+
+fn clip(case: &Case) -> Result<BitNetTensor> {
+    let x = case.x(0).clone();
+    let x = case.given(1).map_or(Ok(x.clone()), |low| x.maximum(low))?;
+    case.given(2).map_or(Ok(x.clone()), |high| x.minimum(high))
 }

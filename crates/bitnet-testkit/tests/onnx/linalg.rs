@@ -1,4 +1,4 @@
-//! linalg
+//! Products of matrices and what is made of them.
 
 use crate::Adapters;
 

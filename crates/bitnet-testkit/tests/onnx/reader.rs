@@ -21,7 +21,6 @@ pub(crate) struct Case {
     pub(crate) name: String,
     /// With the domain before it unless that is the standard's own: `ai.onnx.ml.Binarizer`.
     pub(crate) operator: String,
-    pub(crate) opset: u64,
     pub(crate) tolerance: Tolerance,
     pub(crate) outputs: Vec<Slot>,
     inputs: Vec<Slot>,
@@ -176,7 +175,6 @@ fn case(entry: &Value, tensors: &Tensors) -> Case {
     Case {
         name: text("name"),
         operator: if domain.is_empty() { text("op") } else { format!("{domain}.{}", text("op")) },
-        opset: entry["opset"].as_u64().expect("a version"),
         tolerance: Tolerance { ulps: 0.0, relative: float("rtol"), absolute: float("atol") },
         inputs: tensors.slots(&entry["inputs"]),
         outputs: tensors.slots(&entry["outputs"]),

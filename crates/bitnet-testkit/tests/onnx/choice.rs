@@ -1,4 +1,4 @@
-//! neural
+//! Choosing elements and writing them.
 
 use crate::Adapters;
 

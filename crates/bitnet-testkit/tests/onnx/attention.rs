@@ -1,4 +1,4 @@
-//! Shapes, order, choice of elements.
+//! Attention and rotary positions.
 
 use crate::Adapters;
 

@@ -1,0 +1,20 @@
+//! Activations.
+
+use bitnet_tensor::{BitNetTensor, Result};
+
+use crate::{Adapters, one};
+
+pub(crate) const ADAPTERS: Adapters = &[
+    ("Relu", |n| one(n.x(0).relu())),
+    ("Sigmoid", |n| one(n.x(0).sigmoid())),
+    ("SwiGLU", |n| {
+        let (a, b) = (n.x(0), n.x(1));
+        one(swish(a, n.float("alpha", 1.0))?.mul(b))
+    }),
+    ("Swish", |n| one(swish(n.x(0), n.float("alpha", 1.0)))),
+    ("Tanh", |n| one(n.x(0).tanh())),
+];
+
+fn swish(x: &BitNetTensor, alpha: f64) -> Result<BitNetTensor> {
+    x.mul(&x.mul(alpha)?.sigmoid()?)
+}

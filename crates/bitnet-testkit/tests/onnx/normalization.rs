@@ -1,0 +1,29 @@
+//! Normalisations and dropout.
+
+use bitnet_tensor::{BitNetTensor, Result};
+
+use crate::reader::Case;
+use crate::shapes::from_front;
+use crate::{Adapters, one};
+
+pub(crate) const ADAPTERS: Adapters = &[("RMSNormalization", |n| one(rms_norm(n)))];
+
+fn epsilon(case: &Case) -> f64 {
+    case.float("epsilon", 1e-5)
+}
+
+/// The axes from `axis` on.
+fn normalised_axes(case: &Case) -> Vec<isize> {
+    let rank = case.x(0).rank();
+    (from_front(case.integer("axis", -1), rank) as isize..rank as isize).collect()
+}
+
+/// The library's is over the last axis: the others are joined with it.
+fn rms_norm(case: &Case) -> Result<BitNetTensor> {
+    let (x, weight) = (case.x(0), case.x(1));
+    let at = x.rank() - normalised_axes(case).len();
+    let (before, after) = x.shape().split_at(at);
+    let rows = x.reshape([before.iter().product::<usize>(), after.iter().product()])?;
+    let weight = weight.expand(after)?.reshape([after.iter().product::<usize>()])?;
+    rows.rms_norm(&weight, epsilon(case) as f32)?.reshape(x.shape().clone())
+}
