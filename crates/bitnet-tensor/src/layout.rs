@@ -59,7 +59,8 @@ impl Layout {
                 if self.strides[axis] != expected {
                     return false;
                 }
-                expected *= self.shape[axis] as isize;
+                // Sizes of some axes alone may be beyond any stride, where another one is zero.
+                expected = expected.saturating_mul(self.shape[axis] as isize);
             }
         }
         true

@@ -131,3 +131,17 @@ fn products_of_expanded_and_reversed_matrices() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn bits_are_read_anew_in_every_layout() -> Result<()> {
+    let x = BitNetTensor::from_vec(vec![1.0f32, -2.0, 0.5, f32::NAN, -0.0, 3.5], [2, 3])?;
+    let reversed = x.transpose(0, 1)?.slice(0, 2, 3, -1)?;
+    let bits = reversed.bitcast(BitNetDType::I32)?;
+    assert!(bits.shares_storage_with(&x));
+    let expected: Vec<i32> =
+        reversed.to_vec::<f32>()?.into_iter().map(|value| value.to_bits() as i32).collect();
+    assert_eq!(bits.to_vec::<i32>()?, expected);
+    let back = bits.bitcast(BitNetDType::F32)?.to_vec::<f32>()?;
+    assert!(back.iter().zip(&expected).all(|(value, &bits)| value.to_bits() as i32 == bits));
+    Ok(())
+}

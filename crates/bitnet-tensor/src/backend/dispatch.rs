@@ -62,7 +62,9 @@ pub(crate) fn apply(op: impl Into<Op>, inputs: &[&BitNetTensor]) -> Result<Outpu
         && let Some(layout) = operation.view(input)
     {
         metrics::record_view();
-        let mut outputs: Outputs = smallvec![input.with_layout(layout)];
+        let mut view = input.with_layout(layout);
+        view.reinterpret(specs[0].dtype);
+        let mut outputs: Outputs = smallvec![view];
         done(start, &op, device, Execution::View, inputs, &outputs);
         grad::record(&op, inputs, &mut outputs);
         return Ok(outputs);

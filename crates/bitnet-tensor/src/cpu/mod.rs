@@ -61,7 +61,7 @@ impl Backend for CpuBackend {
 
     fn supports(&self, desc: &OpDesc<'_>) -> bool {
         // Shape inference has refused what has no meaning; what it lets through is done here.
-        !matches!(desc.op, Op::View(_))
+        !matches!(desc.op, Op::View(_) | Op::Bitcast(_))
     }
 
     fn allocate(&self, byte_len: usize) -> Result<Storage> {

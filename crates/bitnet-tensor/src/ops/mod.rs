@@ -169,6 +169,8 @@ operations! {
     Cast,
     /// The same values in row-major order.
     Copy,
+    /// The same bits as another type.
+    Bitcast,
     /// Another view of the same storage.
     View,
     /// Tensors one after the other.

@@ -1,6 +1,7 @@
 //! A misuse, its class and its message: what a user of the library reads; one file per family.
 //! Those of memory and devices are in `memory_errors.rs`.
 
+mod conversions;
 mod reduction;
 mod support;
 

@@ -8,6 +8,7 @@ use crate::{Adapters, Miss, Outcome, one};
 pub(crate) const ADAPTERS: Adapters = &[
     ("Abs", |n| one(n.x(0).abs())),
     ("Add", |n| one(n.x(0).add(n.x(1)))),
+    ("BitCast", |n| one(n.x(0).bitcast(n.dtype("to").expect("a type")))),
     ("Cast", |n| cast(n, n.dtype("to"))),
     ("CastLike", |n| cast(n, Some(n.x(1).dtype()))),
     ("Clip", |n| one(clip(n))),

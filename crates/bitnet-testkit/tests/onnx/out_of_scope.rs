@@ -50,7 +50,6 @@ pub(crate) const OUT_OF_SCOPE: &[(&str, &[&str])] = &[
             "Attention",
             "AveragePool",
             "BatchNormalization",
-            "BitCast",
             "BitShift",
             "BitwiseAnd",
             "BitwiseNot",

@@ -120,6 +120,7 @@ pub(super) fn evaluate(op: &Op, inputs: &[Array]) -> Result<Vec<Vec<f64>>, Strin
                 .collect())
         }
         Op::Copy(_) => one(x.values.clone()),
+        Op::Bitcast(_) => Err("the bits stay where they are: a view of every device".into()),
         Op::View(view) => one(movement::view(view, x)),
         Op::Softmax(_) => one(x.rows().flat_map(softmax).collect()),
         Op::RmsNorm(op) => one(rms_norm(x, &inputs[1], op.eps)),
