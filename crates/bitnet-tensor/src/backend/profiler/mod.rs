@@ -50,6 +50,7 @@ pub struct Span {
 /// What a span is about.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "nearly all events are operations")]
 pub enum Event {
     /// An operation.
     Operation(OperationEvent),
