@@ -61,6 +61,10 @@ pub(crate) fn record(op: &Op, inputs: &[&BitNetTensor], outputs: &mut Outputs) {
     }
     let results: Outputs = outputs.iter().map(BitNetTensor::detach).collect();
     for (position, output) in outputs.iter_mut().enumerate() {
+        // Truth values and positions have no derivative: nothing leads through them.
+        if !output.dtype().is_float() {
+            continue;
+        }
         let origin = Origin {
             op: op.clone(),
             inputs: inputs.iter().map(|&input| input.clone()).collect(),

@@ -31,6 +31,20 @@ pub enum Operand<'a, T> {
     Scalar(T),
 }
 
+impl<T: Copy> Operand<'_, T> {
+    /// The number for element `n`.
+    ///
+    /// # Panics
+    /// If a slice has no element `n`.
+    #[inline(always)]
+    pub fn at(&self, n: usize) -> T {
+        match self {
+            Self::Slice(slice) => slice[n],
+            Self::Scalar(value) => *value,
+        }
+    }
+}
+
 /// The number types of [`binary`].
 pub trait Element: Copy + Send + Sync + sealed::Sealed {
     /// Whether [`BinaryKind::Div`] is defined.

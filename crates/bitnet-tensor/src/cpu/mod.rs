@@ -89,6 +89,8 @@ impl Backend for CpuBackend {
         match (op, inputs, outputs) {
             (Op::Unary(op), [x], [out]) => elementwise::unary(cpu, op.0, x, out),
             (Op::Binary(op), [a, b], [out]) => elementwise::binary(cpu, op.0, a, b, out),
+            (Op::Compare(op), [a, b], [out]) => elementwise::compare(op.0, a, b, out),
+            (Op::Where(_), [condition, a, b], [out]) => elementwise::where_(condition, a, b, out),
             (Op::Gate(op), [gate, up], [out]) => neural::gate(cpu, op.0, gate, up, out),
             (Op::Cast(_), [x], [out]) if x.dtype() == BitNetDType::Ternary => {
                 quantization::dequantize(x, out)

@@ -163,6 +163,10 @@ operations! {
     Unary,
     /// A function of two elements, broadcast.
     Binary,
+    /// A question about two elements.
+    Compare,
+    /// One of two elements, by a condition.
+    Where,
 
     // Movement.
     /// The same values in another type.

@@ -25,8 +25,10 @@ fn a_tensor_used_twice_gets_the_sum_of_its_gradients() -> Result<()> {
 #[test]
 fn functions_of_one_element() -> Result<()> {
     type Method = fn(&BitNetTensor) -> Result<BitNetTensor>;
-    let methods: [(&str, Method); 9] = [
+    let methods: [(&str, Method); 11] = [
         ("neg", BitNetTensor::neg),
+        ("relu", BitNetTensor::relu),
+        ("abs", BitNetTensor::abs),
         ("square", BitNetTensor::square),
         ("sqrt", BitNetTensor::sqrt),
         ("rsqrt", BitNetTensor::rsqrt),
@@ -52,7 +54,9 @@ fn functions_of_one_element() -> Result<()> {
 #[test]
 fn arithmetic_with_broadcasting() -> Result<()> {
     type Method = fn(&BitNetTensor, &BitNetTensor) -> Result<BitNetTensor>;
-    let methods: [(&str, Method); 4] = [
+    let methods: [(&str, Method); 6] = [
+        ("maximum", |a, b| a.maximum(b)),
+        ("minimum", |a, b| a.minimum(b)),
         ("add", |a, b| a.add(b)),
         ("sub", |a, b| a.sub(b)),
         ("mul", |a, b| a.mul(b)),
@@ -170,11 +174,7 @@ fn operations_without_a_rule_say_so() -> Result<()> {
     let table = random.floats(&[4, 2])?;
     let positions = BitNetTensor::from_vec(vec![0u32, 1], [1, 2])?;
     let keys = random.floats(&[1, 3, 2, 4])?;
-    let cases: [(&str, BitNetTensor); 11] = [
-        ("abs", x.abs()?),
-        ("relu", x.relu()?),
-        ("maximum", x.maximum(&x)?),
-        ("minimum", x.minimum(&x)?),
+    let cases: [(&str, BitNetTensor); 7] = [
         ("max", x.max(&[], false)?),
         ("min", x.min(&[0], false)?),
         ("slice", x.slice(-1, 3, 4, -1)?),
@@ -242,5 +242,20 @@ fn tensors_with_a_gradient_are_not_written_over() -> Result<()> {
     let positions = BitNetTensor::from_vec(vec![0u32], [1, 1])?;
     let error = target.write_rows(&positions, &x.narrow(0, 0, 1)?.unsqueeze(0)?).unwrap_err();
     assert!(matches!(error, TensorOpError::InvalidTensor(_)), "{error}");
+    Ok(())
+}
+
+#[test]
+fn selection_and_ties() -> Result<()> {
+    let mut random = Random::new(63);
+    let inputs = [random.tensor(F64, &[2, 3])?, random.tensor(F64, &[3])?];
+    check("where", &inputs, &|x| x[0].gt(0.1)?.where_(&x[0].square()?, &x[1]))?;
+    // Half of the gradient to each of two equal elements, as in PyTorch.
+    let x = BitNetTensor::from_vec(vec![1.0f64, 2.0], [2])?.with_grad();
+    let y = BitNetTensor::from_vec(vec![1.0f64, 3.0], [2])?.with_grad();
+    let gradients = x.maximum(&y)?.sum(&[], false)?.backward()?;
+    assert_eq!(gradients.get(&x).map(|g| g.to_vec::<f64>()), Some(Ok(vec![0.5, 0.0])));
+    assert_eq!(gradients.get(&y).map(|g| g.to_vec::<f64>()), Some(Ok(vec![0.5, 1.0])));
+    assert!(!x.gt(&y)?.has_grad());
     Ok(())
 }

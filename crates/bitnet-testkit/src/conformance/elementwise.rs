@@ -74,6 +74,8 @@ pub(super) fn cases() -> Result<Vec<Case>> {
     promotion(&mut cases)?;
     in_place(&mut cases)?;
     gate(&mut cases)?;
+    comparisons(&mut cases)?;
+    selection(&mut cases)?;
     Ok(cases)
 }
 
@@ -235,6 +237,77 @@ fn gate(cases: &mut Vec<Case>) -> Result<()> {
         let pairs = values.iter().flat_map(|&a| values.iter().map(move |&b| (a, b)));
         let (a, b): (Vec<f32>, Vec<f32>) = pairs.unzip();
         add("special".into(), a.try_into()?, b.try_into()?);
+    }
+    Ok(())
+}
+
+const COMPARISONS: [(&str, BinaryMethod); 6] = [
+    ("eq", |a, b| a.eq(b)),
+    ("ne", |a, b| a.ne(b)),
+    ("lt", |a, b| a.lt(b)),
+    ("le", |a, b| a.le(b)),
+    ("gt", |a, b| a.gt(b)),
+    ("ge", |a, b| a.ge(b)),
+];
+
+fn comparisons(cases: &mut Vec<Case>) -> Result<()> {
+    let mut random = Random::new(6);
+    for dtype in FLOATS.into_iter().chain(INTEGERS).chain([BitNetDType::Bool]) {
+        for (name, method) in COMPARISONS {
+            let mut add = |what: String, a: BitNetTensor, b: BitNetTensor| {
+                let name = format!("{name} {dtype} {what}");
+                cases.push(Case::new(name, Tolerance::EXACT, vec![a, b], move |x| {
+                    Ok(vec![method(&x[0], &x[1])?])
+                }));
+            };
+            for (a, b) in BROADCASTS {
+                let what = format!("{a:?} {b:?}");
+                add(what, random.tensor(dtype, a)?, random.tensor(dtype, b)?);
+            }
+            let same = random.tensor(dtype, &[7, 5])?;
+            for (layout, x) in layouts(&same)? {
+                add(format!("with itself {layout}"), same.clone(), x);
+            }
+            if dtype.is_float() {
+                let [a, b] = special_pairs(dtype)?;
+                add("special".into(), a, b);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn selection(cases: &mut Vec<Case>) -> Result<()> {
+    let mut random = Random::new(7);
+    let shapes: [[&[usize]; 3]; 7] = [
+        [&[4, 5], &[4, 5], &[4, 5]],
+        [&[4, 5], &[], &[5]],
+        [&[], &[3], &[2, 1]],
+        [&[4, 1], &[1, 5], &[]],
+        [&[2, 0], &[1], &[2, 1]],
+        [&[], &[], &[]],
+        [&[40_000], &[40_000], &[1]],
+    ];
+    for dtype in FLOATS.into_iter().chain(INTEGERS).chain([BitNetDType::Bool]) {
+        let mut add = |what: String, operands: Vec<BitNetTensor>| {
+            let name = format!("where {dtype} {what}");
+            cases.push(Case::new(name, Tolerance::EXACT, operands, |x| {
+                Ok(vec![x[0].where_(&x[1], &x[2])?])
+            }));
+        };
+        for [condition, a, b] in shapes {
+            let operands = vec![
+                random.tensor(BitNetDType::Bool, condition)?,
+                random.tensor(dtype, a)?,
+                random.tensor(dtype, b)?,
+            ];
+            add(format!("{condition:?} {a:?} {b:?}"), operands);
+        }
+        let condition = random.tensor(BitNetDType::Bool, &[3, 7])?;
+        let (a, b) = (random.tensor(dtype, &[3, 7])?, random.tensor(dtype, &[3, 7])?);
+        for ((name, condition), (_, a)) in layouts(&condition)?.into_iter().zip(layouts(&a)?) {
+            add(name.into(), vec![condition, a, b.clone()]);
+        }
     }
     Ok(())
 }

@@ -1,5 +1,8 @@
 //! Functions of each element and of two elements, over any layouts.
 
+mod compare;
+mod select;
+
 use bitnet_kernels::elementwise::{self as kernels, BinaryKind, Operand, UnaryKind};
 use bitnet_kernels::{Cpu, parallel};
 use half::{bf16, f16};
@@ -9,6 +12,9 @@ use crate::cpu::spans::{Scratch, Spans};
 use crate::dtype::Number;
 use crate::error::{Result, error};
 use crate::{BitNetDType, BitNetTensor};
+
+pub(super) use compare::compare;
+pub(super) use select::where_;
 
 pub(super) fn unary(
     cpu: Cpu,
@@ -185,9 +191,19 @@ pub(super) fn zip<T: Number>(
     out: &mut BitNetTensor,
     body: impl Fn(Operand<'_, T>, Operand<'_, T>, &mut [T]) + Sync,
 ) -> Result<()> {
+    zip_into::<T, T>(a, b, out, body)
+}
+
+/// [`zip`] with a result of another type.
+fn zip_into<T: Number, D: Number>(
+    a: &BitNetTensor,
+    b: &BitNetTensor,
+    out: &mut BitNetTensor,
+    body: impl Fn(Operand<'_, T>, Operand<'_, T>, &mut [D]) + Sync,
+) -> Result<()> {
     let spans = Spans::new(out.shape(), [a.layout(), b.layout()]);
     let (a, b) = (a.host_data::<T>()?, b.host_data::<T>()?);
-    parallel::for_each_chunk_mut(out.try_mut::<T>()?, GRAIN, |i, chunk| {
+    parallel::for_each_chunk_mut(out.try_mut::<D>()?, GRAIN, |i, chunk| {
         let (mut scratch_a, mut scratch_b) = (Scratch::new(), Scratch::new());
         spans.walk(i * GRAIN, chunk.len(), |at, span| {
             let a = span.operand(0, a, &mut scratch_a);

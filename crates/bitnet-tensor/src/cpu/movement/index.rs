@@ -3,6 +3,7 @@
 use bitnet_kernels::parallel;
 
 use crate::cpu::GRAIN;
+use crate::cpu::movement::as_number_mut;
 use crate::dtype::{Number, with_number_type};
 use crate::error::{Result, bail};
 use crate::shape::count;
@@ -35,7 +36,7 @@ pub(in crate::cpu) fn cat(
         }
         Ok(())
     }
-    let inputs: Vec<BitNetTensor> = inputs.iter().map(|input| as_number(input)).collect();
+    let inputs: Vec<BitNetTensor> = inputs.iter().map(|input| bytes_of_bool(input)).collect();
     let inputs: Vec<&BitNetTensor> = inputs.iter().collect();
     as_number_mut(
         out,
@@ -77,7 +78,7 @@ pub(in crate::cpu) fn index_select(
             "index {index} is outside of {rows} rows"
         );
     }
-    let table = as_number(&table.contiguous()?);
+    let table = bytes_of_bool(&table.contiguous()?);
     as_number_mut(
         out,
         |out| with_number_type!(out.dtype(), T => typed::<T>(&table, list, out), Ok(())),
@@ -99,7 +100,7 @@ pub(in crate::cpu) fn write_rows(
             "position {position} is outside of the capacity {capacity}"
         );
     }
-    let rows = as_number(rows);
+    let rows = bytes_of_bool(rows);
     as_number_mut(
         target,
         |target| with_number_type!(target.dtype(), T => write_typed::<T>(target, &positions, &rows), Ok(())),
@@ -155,21 +156,7 @@ fn write_strided<T: Copy>(
     }
 }
 
-/// `Bool` as its bytes; other types as they are.
-fn as_number(x: &BitNetTensor) -> BitNetTensor {
+/// `Bool` as its bytes, whatever they are: they are moved, not read.
+fn bytes_of_bool(x: &BitNetTensor) -> BitNetTensor {
     if x.dtype() == BitNetDType::Bool { x.reinterpreted(BitNetDType::U8) } else { x.clone() }
-}
-
-/// Runs `body` on `out` seen as by [`as_number`].
-fn as_number_mut(
-    out: &mut BitNetTensor,
-    body: impl FnOnce(&mut BitNetTensor) -> Result<()>,
-) -> Result<()> {
-    if out.dtype() != BitNetDType::Bool {
-        return body(out);
-    }
-    out.reinterpret(BitNetDType::U8);
-    let result = body(out);
-    out.reinterpret(BitNetDType::Bool);
-    result
 }

@@ -7,7 +7,7 @@ use crate::error::{Result, bail};
 use crate::ops::{
     BinaryKind, Derivative, Operand, OperandGradients, OperandTypes, Operation, Specs, TensorSpec,
 };
-use crate::{BitNetDType, BitNetTensor};
+use crate::{BitNetDType, BitNetTensor, TensorShape};
 
 /// A function of two elements, broadcast.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,45 +26,28 @@ impl Operation for Binary {
     }
 
     fn operand_types(&self, inputs: &[&BitNetTensor]) -> Result<Option<OperandTypes>> {
-        let (a, b) = (inputs[0].dtype(), inputs[1].dtype());
-        match a.promote(b) {
-            Some(BitNetDType::Ternary | BitNetDType::Bool) => {
-                bail!(
-                    UnsupportedOperation,
-                    self.name(),
-                    inputs,
-                    "not for {a}: convert with to_dtype first"
-                )
-            }
-            Some(dtype) if self.0 == BinaryKind::Div && !dtype.is_float() => {
-                bail!(
-                    DTypeMismatch,
-                    self.name(),
-                    inputs,
-                    "true division takes floats: convert with to_dtype first"
-                )
-            }
-            Some(dtype) => Ok(Some(smallvec![dtype, dtype])),
-            None => bail!(
+        let dtype = common_type(self.name(), inputs)?;
+        match dtype {
+            BitNetDType::Ternary | BitNetDType::Bool => bail!(
+                UnsupportedOperation,
+                self.name(),
+                inputs,
+                "not for {}: convert with to_dtype first",
+                inputs[0].dtype()
+            ),
+            dtype if self.0 == BinaryKind::Div && !dtype.is_float() => bail!(
                 DTypeMismatch,
                 self.name(),
                 inputs,
-                "{a} and {b} have no common type: convert one with to_dtype"
+                "true division takes floats: convert with to_dtype first"
             ),
+            dtype => Ok(Some(smallvec![dtype, dtype])),
         }
     }
 
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
-        let (a, b) = (inputs[0], inputs[1]);
-        match a.shape().broadcast(b.shape()) {
-            Ok(shape) => Ok(smallvec![TensorSpec::new(shape, a.dtype())]),
-            Err((axis, left, right)) => bail!(
-                BroadcastError,
-                self.name(),
-                inputs,
-                "shapes do not broadcast: axis {axis} has sizes {left} and {right}"
-            ),
-        }
+        let shape = broadcast_shape(self.name(), inputs)?;
+        Ok(smallvec![TensorSpec::new(shape, inputs[0].dtype())])
     }
 
     fn works_in_place(&self) -> bool {
@@ -82,9 +65,16 @@ impl Operation for Binary {
                 let db = da.mul(context.output())?.neg()?;
                 (da, db)
             }
-            // They need comparisons, which the library does not have yet.
+            // Of equal elements each has half of the gradient, as in PyTorch.
             BinaryKind::Max | BinaryKind::Min => {
-                bail!(UnsupportedOperation, self.name(), context.inputs, "no derivative is defined")
+                let (a, b) = (&a.to_dtype(dy.dtype())?, &b.to_dtype(dy.dtype())?);
+                let first = if self.0 == BinaryKind::Max { a.gt(b)? } else { a.lt(b)? };
+                let half = dy.mul(0.5)?;
+                let zero = dy.full_like(0.0)?;
+                let tie = a.eq(b)?;
+                let da = tie.where_(&half, first.where_(dy, &zero)?)?;
+                let db = tie.where_(&half, first.where_(&zero, dy)?)?;
+                (da, db)
             }
         };
         Ok(smallvec![
@@ -92,6 +82,35 @@ impl Operation for Binary {
             Some(db.to_dtype(b.dtype())?.sum_to(b.shape())?)
         ])
     }
+}
+
+/// The type that two operands are converted to.
+pub(super) fn common_type(name: &'static str, operands: &[&BitNetTensor]) -> Result<BitNetDType> {
+    let (a, b) = (operands[0].dtype(), operands[1].dtype());
+    match a.promote(b) {
+        Some(dtype) => Ok(dtype),
+        None => bail!(
+            DTypeMismatch,
+            name,
+            operands,
+            "{a} and {b} have no common type: convert one with to_dtype"
+        ),
+    }
+}
+
+/// The shape that two operands broadcast to.
+pub(super) fn broadcast_shape(
+    name: &'static str,
+    operands: &[&BitNetTensor],
+) -> Result<TensorShape> {
+    operands[0].shape().broadcast(operands[1].shape()).or_else(|(axis, left, right)| {
+        bail!(
+            BroadcastError,
+            name,
+            operands,
+            "shapes do not broadcast: axis {axis} has sizes {left} and {right}"
+        )
+    })
 }
 
 macro_rules! binary_methods {

@@ -1,10 +1,14 @@
 //! Functions of elements that have the same place in every operand.
 
 mod binary;
+mod compare;
 mod operand;
 mod operators;
+mod select;
 mod unary;
 
 pub use binary::Binary;
+pub use compare::{Compare, CompareKind};
 pub use operand::Operand;
+pub use select::Where;
 pub use unary::Unary;

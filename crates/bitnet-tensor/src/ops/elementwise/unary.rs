@@ -63,9 +63,11 @@ impl Operation for Unary {
                 let sigmoid = x.sigmoid()?;
                 sigmoid.add(&y.sub(&y.mul(&sigmoid)?)?)?
             }
-            // relu and abs need comparisons, which the library does not have yet.
-            UnaryKind::Relu | UnaryKind::Abs => {
-                bail!(UnsupportedOperation, self.name(), context.inputs, "no derivative is defined")
+            UnaryKind::Relu => return Ok(smallvec![Some(x.gt(0.0)?.where_(dy, 0.0)?)]),
+            // The sign; 0 at 0.
+            UnaryKind::Abs => {
+                let toward_left = x.lt(0.0)?.where_(&dy.neg()?, 0.0)?;
+                return Ok(smallvec![Some(x.gt(0.0)?.where_(dy, &toward_left)?)]);
             }
         };
         Ok(smallvec![Some(dy.mul(&derivative)?)])

@@ -104,6 +104,22 @@ pub(super) fn evaluate(op: &Op, inputs: &[Array]) -> Result<Vec<Vec<f64>>, Strin
                     .collect()),
             }
         }
+        Op::Compare(op) => {
+            let b = &inputs[1];
+            let shape = broadcast_shape(&x.shape, &b.shape);
+            let pairs = indices(&shape);
+            let holds = |i: Vec<usize>| op.0.holds(x.broadcast_at(&i), b.broadcast_at(&i));
+            one(pairs.map(|i| f64::from(u8::from(holds(i)))).collect())
+        }
+        Op::Where(_) => {
+            let (a, b) = (&inputs[1], &inputs[2]);
+            let shape = broadcast_shape(&x.shape, &broadcast_shape(&a.shape, &b.shape));
+            let chosen = |i: Vec<usize>| {
+                let source = if x.broadcast_at(&i) != 0.0 { a } else { b };
+                source.broadcast_at(&i)
+            };
+            one(indices(&shape).map(chosen).collect())
+        }
         Op::Gate(op) => {
             let kind = match op.0 {
                 GateKind::ReluSquared => UnaryKind::ReluSquared,
