@@ -5,6 +5,10 @@ use bitnet_tensor::{BitNetTensor, Result};
 use crate::{Adapters, one};
 
 pub(crate) const ADAPTERS: Adapters = &[
+    ("PRelu", |n| {
+        let x = n.x(0);
+        one(x.lt(0)?.where_(&x.mul(n.x(1))?, x))
+    }),
     ("Relu", |n| one(n.x(0).relu())),
     ("Sigmoid", |n| one(n.x(0).sigmoid())),
     ("SwiGLU", |n| {

@@ -12,8 +12,13 @@ pub(crate) const ADAPTERS: Adapters = &[
     ("Cast", |n| cast(n, n.dtype("to"))),
     ("CastLike", |n| cast(n, Some(n.x(1).dtype()))),
     ("Clip", |n| one(clip(n))),
+    ("Equal", |n| one(n.x(0).eq(n.x(1)))),
     ("Exp", |n| one(n.x(0).exp())),
+    ("Greater", |n| one(n.x(0).gt(n.x(1)))),
+    ("GreaterOrEqual", |n| one(n.x(0).ge(n.x(1)))),
     ("Identity", |n| one(Ok(n.x(0).clone()))),
+    ("Less", |n| one(n.x(0).lt(n.x(1)))),
+    ("LessOrEqual", |n| one(n.x(0).le(n.x(1)))),
     ("Max", |n| one(fold(n, |a, b| a.maximum(b)))),
     ("Mean", |n| one(fold(n, |a, b| a.add(b))?.div(n.all().len()))),
     ("Min", |n| one(fold(n, |a, b| a.minimum(b)))),
@@ -22,6 +27,11 @@ pub(crate) const ADAPTERS: Adapters = &[
     ("Sqrt", |n| one(n.x(0).sqrt())),
     ("Sub", |n| one(n.x(0).sub(n.x(1)))),
     ("Sum", |n| one(fold(n, |a, b| a.add(b)))),
+    ("Where", |n| one(n.x(0).where_(n.x(1), n.x(2)))),
+    ("ai.onnx.ml.Binarizer", |n| {
+        let above = n.x(0).gt(n.float("threshold", 0.0))?;
+        one(above.to_dtype(n.x(0).dtype()))
+    }),
 ];
 
 /// All operands, two by two.
