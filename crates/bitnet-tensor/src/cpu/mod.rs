@@ -101,6 +101,15 @@ impl Backend for CpuBackend {
             (Op::RmsNorm(op), [x, weight], [out]) => neural::rms_norm(cpu, x, weight, op.eps, out),
             (Op::Reduce(op), [x], [out]) => reduction::reduce(cpu, op, x, out),
             (Op::ArgExtreme(op), [x], [out]) => reduction::arg_extreme(cpu, op, x, out),
+            (Op::Variance(op), [x], [out]) => reduction::variance(op, x, out),
+            (Op::Norm(op), [x], [out]) => reduction::norm(op, x, out),
+            (Op::LogSumExp(op), [x], [out]) => reduction::logsumexp(cpu, op, x, out),
+            (Op::Cumulative(op), [x], outputs) => reduction::cumulative(op, x, outputs),
+            (Op::Sort(op), [x], [values, places]) => reduction::sort(op, x, values, places),
+            (Op::UniqueRows(_), [x], outputs) => reduction::unique(x, outputs),
+            (Op::SearchSorted(op), [sorted, values], [out]) => {
+                reduction::search_sorted(op, sorted, values, out)
+            }
             (Op::Cat(op), inputs, [out]) => movement::cat(op.axis, inputs, out),
             (Op::IndexSelect(_), [table, indices], [out]) => {
                 movement::index_select(table, indices, out)

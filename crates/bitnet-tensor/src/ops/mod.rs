@@ -189,6 +189,20 @@ operations! {
     Reduce,
     /// The position of the largest or smallest along an axis.
     ArgExtreme,
+    /// The variance or standard deviation over axes.
+    Variance,
+    /// A vector norm over axes.
+    Norm,
+    /// The logarithm of the sum of exponentials over axes.
+    LogSumExp,
+    /// Running sums, products or extremes along an axis.
+    Cumulative,
+    /// The elements of the last axis in order, and their places.
+    Sort,
+    /// Which rows are equal.
+    UniqueRows,
+    /// Where numbers belong in sorted lines.
+    SearchSorted,
 
     // Linear algebra.
     /// The matrix product.

@@ -1,7 +1,9 @@
 //! Reductions, positions of maxima, softmax and normalisation.
 
 mod arg;
+mod order;
 mod reduce;
+mod spread;
 
 use bitnet_tensor::{BitNetTensor, Result};
 
@@ -15,6 +17,8 @@ pub(super) fn cases() -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     reduce::cases(&mut cases)?;
     arg::cases(&mut cases)?;
+    spread::cases(&mut cases)?;
+    order::cases(&mut cases)?;
     softmax(&mut cases)?;
     norms(&mut cases)?;
     Ok(cases)

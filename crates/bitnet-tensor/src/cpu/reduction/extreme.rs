@@ -87,6 +87,45 @@ pub(super) struct Best<W> {
 
 const NONE: usize = usize::MAX;
 
+/// The value of the last of the largest or smallest, which matters where both zeros are.
+pub(super) struct Latest<W> {
+    largest: bool,
+    wide: PhantomData<W>,
+}
+
+impl<W> Latest<W> {
+    pub(super) fn new(largest: bool) -> Self {
+        Self { largest, wide: PhantomData }
+    }
+}
+
+impl<W: Ordered> Fold for Latest<W> {
+    type Wide = W;
+    type State = W;
+
+    fn begin(&self, _: usize) -> W {
+        W::weakest(self.largest)
+    }
+
+    fn along(&self, state: &mut W, block: &[W], _: usize) {
+        for &x in block {
+            self.merge(state, x);
+        }
+    }
+
+    fn across(&self, states: &mut [W], row: &[W], _: usize) {
+        for (state, &x) in states.iter_mut().zip(row) {
+            self.merge(state, x);
+        }
+    }
+
+    fn merge(&self, state: &mut W, later: W) {
+        if !state.beats(later, self.largest) {
+            *state = later;
+        }
+    }
+}
+
 /// The place of the first largest or smallest, or of the first NaN.
 pub(super) struct Place<W> {
     largest: bool,

@@ -33,7 +33,7 @@ pub(super) struct Side {
 }
 
 impl Side {
-    fn new(layout: &Layout, axes: &[usize]) -> Self {
+    pub(super) fn new(layout: &Layout, axes: &[usize]) -> Self {
         // Without elements nothing is walked, and other sizes may be beyond any arithmetic.
         let walked = if layout.shape().contains(&0) { &[][..] } else { axes };
         let spans = Spans::new(layout.permute(walked).shape(), [&layout.permute(walked)]);

@@ -45,7 +45,8 @@ fn row_kernel(kind: ReduceKind) -> Option<fn(Cpu, &[f32]) -> f32> {
     }
 }
 
-fn rows_of_f32(
+/// `kernel` of each row. There is one, and its elements lie side by side.
+pub(super) fn rows_of_f32(
     cpu: Cpu,
     plan: &Plan,
     kernel: fn(Cpu, &[f32]) -> f32,

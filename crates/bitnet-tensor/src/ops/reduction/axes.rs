@@ -1,8 +1,9 @@
 //! The axes that a reduction is asked for, and the shape that it leaves.
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::error::{Result, bail, error};
+use crate::ops::{Specs, TensorSpec};
 use crate::shape::resolve_axis;
 use crate::{BitNetTensor, TensorShape};
 
@@ -43,4 +44,17 @@ pub(crate) fn reduced_shape(shape: &TensorShape, axes: &[usize], keepdims: bool)
 /// How many elements of `shape` become one.
 pub(crate) fn reduced_count(shape: &TensorShape, axes: &[usize]) -> usize {
     axes.iter().fold(1, |product: usize, &axis| product.saturating_mul(shape[axis]))
+}
+
+/// The result of a reduction of floats to their own type.
+pub(crate) fn float_spec(
+    name: &'static str,
+    x: &BitNetTensor,
+    axes: &[usize],
+    keepdims: bool,
+) -> Result<Specs> {
+    if !x.dtype().is_float() {
+        bail!(DTypeMismatch, name, &[x], "takes floats: cast with to_dtype first");
+    }
+    Ok(smallvec![TensorSpec::new(reduced_shape(x.shape(), axes, keepdims), x.dtype())])
 }

@@ -7,6 +7,7 @@ mod elementwise;
 mod linalg;
 mod movement;
 mod neural;
+mod order;
 mod quantization;
 mod reduction;
 
@@ -157,6 +158,13 @@ pub(super) fn evaluate(op: &Op, inputs: &[Array]) -> Result<Vec<Vec<f64>>, Strin
         Op::Ternarize(_) => Ok(ternarize(x)),
         Op::Reduce(op) => one(reduce(op.kind, &op.axes, x)),
         Op::ArgExtreme(op) => one(arg_extreme(op.axis, op.largest, x)),
+        Op::Variance(op) => one(reduction::variance(op, x)),
+        Op::Norm(op) => one(reduction::norm(op, x)),
+        Op::LogSumExp(op) => one(reduction::logsumexp(op, x)),
+        Op::Cumulative(op) => Ok(order::cumulative(op, x)),
+        Op::Sort(op) => Ok(order::sort(op, x)),
+        Op::UniqueRows(_) => Ok(order::unique_rows(x)),
+        Op::SearchSorted(op) => one(order::search_sorted(op, x, &inputs[1])),
         Op::Cat(op) => one(cat(op.axis, inputs)),
         Op::IndexSelect(_) => index_select(x, &inputs[1]).map(|values| vec![values]),
         Op::WriteRows(_) => write_rows(x, &inputs[1], &inputs[2]).map(|values| vec![values]),

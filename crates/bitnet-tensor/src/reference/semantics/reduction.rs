@@ -2,7 +2,7 @@
 
 use super::elementwise::{binary, wrap};
 use super::{Array, flat, indices};
-use crate::ops::{BinaryKind, ReduceKind};
+use crate::ops::{BinaryKind, LogSumExp, Norm, ReduceKind, Variance};
 
 /// The elements that become one, for each result, in the order of their indices.
 fn groups(axes: &[usize], x: &Array) -> Vec<Vec<f64>> {
@@ -53,4 +53,39 @@ pub(super) fn arg_extreme(axis: usize, largest: bool, x: &Array) -> Vec<f64> {
         }
     };
     groups(&[axis], x).into_iter().map(place).collect()
+}
+
+pub(super) fn variance(op: &Variance, x: &Array) -> Vec<f64> {
+    let value = |group: Vec<f64>| {
+        let count = group.len() as f64;
+        let mean = group.iter().fold(0.0, |sum, x| sum + x) / count;
+        let squares = group.iter().fold(0.0, |sum, x| sum + (x - mean) * (x - mean));
+        let variance = squares / (count - op.ddof as f64).max(0.0);
+        if op.root { variance.sqrt() } else { variance }
+    };
+    groups(&op.axes, x).into_iter().map(value).collect()
+}
+
+pub(super) fn norm(op: &Norm, x: &Array) -> Vec<f64> {
+    let value = |group: Vec<f64>| {
+        let magnitudes = group.iter().map(|x| x.abs());
+        let larger = |a: f64, b: f64| binary(BinaryKind::Max, a, b);
+        let smaller = |a: f64, b: f64| binary(BinaryKind::Min, a, b);
+        match op.p {
+            0.0 => magnitudes.filter(|&x| x != 0.0).count() as f64,
+            f64::INFINITY => magnitudes.fold(0.0, larger),
+            f64::NEG_INFINITY => magnitudes.fold(f64::INFINITY, smaller),
+            p => magnitudes.fold(0.0, |sum, x| sum + libm::pow(x, p)).powf(1.0 / p),
+        }
+    };
+    groups(&op.axes, x).into_iter().map(value).collect()
+}
+
+pub(super) fn logsumexp(op: &LogSumExp, x: &Array) -> Vec<f64> {
+    let value = |group: Vec<f64>| {
+        let largest = group.iter().fold(f64::NEG_INFINITY, |a, &b| binary(BinaryKind::Max, a, b));
+        let shift = if largest.is_finite() { largest } else { 0.0 };
+        group.iter().fold(0.0, |sum, x| sum + libm::exp(x - shift)).ln() + shift
+    };
+    groups(&op.axes, x).into_iter().map(value).collect()
 }

@@ -1,0 +1,71 @@
+//! Variance: the mean first, then the deviations from it. The sum of the deviations, which is
+//! zero but for rounding, corrects what the mean lost.
+
+use super::fold::{Fold, fold};
+use super::plan::Plan;
+use super::reduce::sums;
+use super::source::{floats, write_floats};
+use crate::BitNetTensor;
+use crate::error::Result;
+use crate::ops::Variance;
+
+pub(in crate::cpu) fn variance(op: &Variance, x: &BitNetTensor, out: &mut BitNetTensor) -> Result<()> {
+    let plan = Plan::new(x.layout(), &op.axes);
+    let count = plan.reduced.count as f64;
+    let mut means = sums(&plan, x)?;
+    means.iter_mut().for_each(|sum| *sum /= count);
+    let states = fold(&plan, &*floats(x)?, &Deviations { means: &means });
+    let degrees = (count - op.ddof as f64).max(0.0);
+    let value = |state: &Deviation| {
+        let variance = (state.squares - state.sum * state.sum / count) / degrees;
+        if op.root { variance.sqrt() } else { variance }
+    };
+    write_floats(&states.iter().map(value).collect::<Vec<f64>>(), out)
+}
+
+struct Deviations<'a> {
+    means: &'a [f64],
+}
+
+#[derive(Clone, Copy)]
+struct Deviation {
+    mean: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Deviation {
+    #[inline(always)]
+    fn add(&mut self, x: f64) {
+        let deviation = x - self.mean;
+        self.sum += deviation;
+        self.squares += deviation * deviation;
+    }
+}
+
+impl Fold for Deviations<'_> {
+    type Wide = f64;
+    type State = Deviation;
+
+    fn begin(&self, output: usize) -> Deviation {
+        Deviation { mean: self.means[output], sum: 0.0, squares: 0.0 }
+    }
+
+    fn along(&self, state: &mut Deviation, block: &[f64], _: usize) {
+        // A block is short; blocks are added to each other.
+        let mut part = Deviation { sum: 0.0, squares: 0.0, ..*state };
+        block.iter().for_each(|&x| part.add(x));
+        self.merge(state, part);
+    }
+
+    fn across(&self, states: &mut [Deviation], row: &[f64], _: usize) {
+        for (state, &x) in states.iter_mut().zip(row) {
+            state.add(x);
+        }
+    }
+
+    fn merge(&self, state: &mut Deviation, later: Deviation) {
+        state.sum += later.sum;
+        state.squares += later.squares;
+    }
+}

@@ -1,0 +1,44 @@
+//! Equal rows found by sorting them.
+
+use super::plan::Side;
+use super::sort::Keys;
+use super::source::bytes_of_bool;
+use crate::BitNetTensor;
+use crate::error::{Result, bail};
+
+/// `outputs`: the first row of each kind, the kind of each row, how many rows a kind has, and the
+/// number of kinds. What is behind that number stays zero.
+pub(in crate::cpu) fn unique(x: &BitNetTensor, outputs: &mut [BitNetTensor]) -> Result<()> {
+    let [first, inverse, counts, number] = outputs else {
+        bail!(InternalError, "unique", &[x], "has four results");
+    };
+    let rows = x.shape()[0];
+    let (first, inverse) = (first.try_mut::<i64>()?, inverse.try_mut::<i64>()?);
+    let counts = counts.try_mut::<i64>()?;
+    first.fill(0);
+    counts.fill(0);
+
+    let bytes = bytes_of_bool(x)?;
+    let all = Side::new(x.layout(), &[0, 1]);
+    let columns = if rows == 0 { 0 } else { all.count / rows };
+    let mut keys = Vec::with_capacity(all.count);
+    Keys::of(&bytes)?.read(&all, 0, &mut keys);
+    let row = |n: usize| &keys[n * columns..][..columns];
+    let mut order: Vec<usize> = (0..rows).collect();
+    if columns == 1 {
+        order.sort_by_key(|&n| keys[n]);
+    } else {
+        order.sort_by(|&a, &b| row(a).cmp(row(b)));
+    }
+    let mut kinds = 0;
+    for (i, &n) in order.iter().enumerate() {
+        if i == 0 || row(n) != row(order[i - 1]) {
+            first[kinds] = n as i64;
+            kinds += 1;
+        }
+        inverse[n] = kinds as i64 - 1;
+        counts[kinds - 1] += 1;
+    }
+    number.try_mut::<i64>()?[0] = kinds as i64;
+    Ok(())
+}
