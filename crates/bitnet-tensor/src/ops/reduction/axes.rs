@@ -58,3 +58,8 @@ pub(crate) fn float_spec(
     }
     Ok(smallvec![TensorSpec::new(reduced_shape(x.shape(), axes, keepdims), x.dtype())])
 }
+
+/// Resolved axes as methods take them.
+pub(crate) fn signed(axes: &[usize]) -> SmallVec<[isize; 4]> {
+    axes.iter().map(|&axis| axis as isize).collect()
+}

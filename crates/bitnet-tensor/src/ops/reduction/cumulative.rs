@@ -73,7 +73,10 @@ impl Operation for Cumulative {
         }
         let dx = match self.kind {
             CumulativeKind::Sum => from_behind(context.gradient, axis)?,
-            _ => return Err(no_derivative(self.name(), context)),
+            CumulativeKind::Prod => product_gradient(x, context, axis)?,
+            CumulativeKind::Max | CumulativeKind::Min => {
+                return Err(no_derivative(self.name(), context));
+            }
         };
         Ok(smallvec![Some(dx)])
     }
@@ -86,6 +89,23 @@ fn from_behind(x: &BitNetTensor, axis: isize) -> Result<BitNetTensor> {
         x.slice(axis, size.saturating_sub(1), size, -1)
     };
     reversed(&reversed(x)?.cumsum(axis)?)
+}
+
+/// An element is a factor of its own product and of those behind it. Up to the first zero the
+/// other factors are the product over the element; at it they are the product without it; behind
+/// it all products are zero.
+fn product_gradient(
+    x: &BitNetTensor,
+    context: &Derivative<'_>,
+    axis: isize,
+) -> Result<BitNetTensor> {
+    let is_zero = x.eq(0)?;
+    let zeros = is_zero.cumsum(axis)?;
+    let before = from_behind(&context.gradient.mul(context.output())?, axis)?.div(x)?;
+    let first = zeros.eq(1)?.where_(&is_zero, false)?;
+    let without_first = first.where_(&x.full_like(1.0)?, x)?.cumprod(axis)?;
+    let at = from_behind(&context.gradient.mul(&without_first)?, axis)?;
+    zeros.eq(0)?.where_(&before, &first.where_(&at, 0)?)
 }
 
 /// # Running reductions
@@ -186,8 +206,7 @@ impl BitNetTensor {
                 let rest = result.shape()[at] - 1;
                 let (behind, before) = (result.narrow(axis, 1, rest)?, result.narrow(axis, 0, rest)?);
                 result = if self.dtype() == BitNetDType::Bool {
-                    let (a, b) = (behind.to_dtype(BitNetDType::U8)?, before.to_dtype(BitNetDType::U8)?);
-                    a.maximum(&b)?.sub(&a.minimum(&b)?)?.to_dtype(BitNetDType::Bool)?
+                    behind.ne(&before)?
                 } else {
                     behind.sub(&before)?
                 };

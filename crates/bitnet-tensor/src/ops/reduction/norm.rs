@@ -1,10 +1,12 @@
 //! Vector norms.
 
-use super::axes::{Axes, float_spec, resolve_axes};
+use smallvec::smallvec;
+
+use super::axes::{Axes, float_spec, reduced_shape, resolve_axes};
 use crate::BitNetTensor;
 use crate::backend::dispatch::apply_one;
 use crate::error::{Result, bail};
-use crate::ops::{Operation, Specs};
+use crate::ops::{Derivative, OperandGradients, Operation, Specs, no_derivative};
 
 /// The `p`-norm over `axes`.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +36,42 @@ impl Operation for Norm {
         Ok(specs)
     }
 
+
+    /// d‖x‖ₚ = sign(x) |x|^(p−1) / ‖x‖ₚ^(p−1), and zero at zero; the elements whose magnitude
+    /// is an infinite norm share its gradient.
+    fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
+        let x = context.inputs[0];
+        let kept = reduced_shape(x.shape(), &self.axes, true);
+        let dy = context.gradient.reshape(&kept)?;
+        let y = context.output().reshape(&kept)?;
+        let zero = x.full_like(0.0)?;
+        let dx = if self.p == 0.0 {
+            zero.expand(x.shape())?
+        } else if self.p == 1.0 {
+            sign(x)?.mul(&dy)?
+        } else if self.p.is_infinite() {
+            let share = super::reduce::shared(&x.abs()?, &y, &dy, &self.axes)?;
+            sign(x)?.mul(&share)?
+        } else {
+            // Of the quotient, so that no power overflows: |x| is at most the norm for p of 1 and
+            // more.
+            let quotient = x.abs()?.div(&y)?;
+            let power = match self.p {
+                2.0 => quotient,
+                3.0 => quotient.square()?,
+                _ => return Err(no_derivative(self.name(), context)),
+            };
+            let dx = power.mul(&sign(x)?)?.mul(&dy)?;
+            x.eq(0)?.where_(&zero, &dx)?
+        };
+        Ok(smallvec![Some(dx)])
+    }
+}
+
+/// −1, 0 or 1.
+fn sign(x: &BitNetTensor) -> Result<BitNetTensor> {
+    let one = x.full_like(1.0)?;
+    x.gt(0)?.where_(&one, &x.lt(0)?.where_(&one.neg()?, 0)?)
 }
 
 /// # Norms

@@ -2,7 +2,7 @@
 
 use smallvec::smallvec;
 
-use super::axes::{Axes, reduced_count, reduced_shape, resolve_axes};
+use super::axes::{Axes, reduced_count, reduced_shape, resolve_axes, signed};
 use crate::backend::dispatch::apply_one;
 use crate::error::{Result, bail};
 use crate::ops::{Derivative, OperandGradients, Operation, Specs, TensorSpec, no_derivative};
@@ -106,10 +106,42 @@ impl Operation for Reduce {
                 let dy = context.gradient.reshape(kept)?;
                 dy.div(reduced_count(x.shape(), &self.axes) as f64)?
             }
+            ReduceKind::Prod => product_gradient(x, &context.gradient.reshape(kept)?, &self.axes)?,
+            ReduceKind::Max | ReduceKind::Min => {
+                let (y, dy) = (context.output().reshape(&kept)?, context.gradient.reshape(&kept)?);
+                shared(x, &y, &dy, &self.axes)?
+            }
             _ => return Err(no_derivative(self.name(), context)),
         };
         Ok(smallvec![Some(dx.expand(x.shape())?)])
     }
+}
+
+/// The gradient `dy` of an extreme `y`, shared evenly by the elements that are equal to it.
+pub(super) fn shared(
+    x: &BitNetTensor,
+    y: &BitNetTensor,
+    dy: &BitNetTensor,
+    axes: &[usize],
+) -> Result<BitNetTensor> {
+    let equal = x.eq(y)?;
+    let count = equal.sum(&signed(axes), true)?.to_dtype(dy.dtype())?;
+    equal.where_(&dy.div(&count)?, 0)
+}
+
+/// The derivative by an element is the product of the others: zero when one of them is zero, else
+/// the product of all that are not zero over the element itself.
+fn product_gradient(
+    x: &BitNetTensor,
+    dy: &BitNetTensor,
+    axes: &[usize],
+) -> Result<BitNetTensor> {
+    let axes = signed(axes);
+    let is_zero = x.eq(0)?;
+    let other_zeros = is_zero.sum(&axes, true)?.sub(&is_zero.to_dtype(BitNetDType::I64)?)?;
+    let not_zero = is_zero.where_(&x.full_like(1.0)?, x)?;
+    let others = dy.mul(&not_zero.prod(&axes, true)?)?.div(&not_zero)?;
+    other_zeros.eq(0)?.where_(&others, 0)
 }
 
 /// # Reductions

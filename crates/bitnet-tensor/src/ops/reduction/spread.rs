@@ -2,7 +2,7 @@
 
 use smallvec::smallvec;
 
-use super::axes::{Axes, float_spec, reduced_count, reduced_shape, resolve_axes};
+use super::axes::{Axes, float_spec, reduced_count, reduced_shape, resolve_axes, signed};
 use crate::BitNetTensor;
 use crate::backend::dispatch::apply_one;
 use crate::error::Result;
@@ -34,16 +34,15 @@ impl Operation for Variance {
     /// PyTorch.
     fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         let x = context.inputs[0];
-        let axes: Vec<isize> = self.axes.iter().map(|&axis| axis as isize).collect();
         let kept = reduced_shape(x.shape(), &self.axes, true);
         let count = reduced_count(x.shape(), &self.axes);
         let degrees = (count as f64 - self.ddof as f64).max(0.0);
-        // A list without axes would mean all of them.
-        let mean = if axes.is_empty() { x.clone() } else { x.mean(&axes, true)? };
-        let deviation = x.sub(&mean)?;
+        let deviation = x.sub(&x.mean(&signed(&self.axes), true)?)?;
         let dy = context.gradient.reshape(&kept)?;
         let factor = if self.root {
-            dy.div(&context.output().reshape(&kept)?)?.div(degrees)?
+            let root = context.output().reshape(&kept)?;
+            let factor = dy.div(&root)?.div(degrees)?;
+            root.eq(0)?.where_(&factor.full_like(0.0)?, &factor)?
         } else {
             dy.mul(2.0 / degrees)?
         };
