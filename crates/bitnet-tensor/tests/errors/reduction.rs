@@ -130,7 +130,11 @@ fn orders_and_searches() {
     assert_error!(x.diff(1, 5), ShapeMismatch, "diff(f32[2, 3]): there is no axis 5");
     assert_error!(f32s(&[]).cumprod(0), ShapeMismatch, "cumprod(f32[]): there is no axis 0");
     assert_error!(x.sort(2, false), ShapeMismatch, "sort(f32[2, 3]): there is no axis 2");
-    assert_error!(f32s(&[]).argsort(-1, true), ShapeMismatch, "argsort(f32[]): there is no axis -1");
+    assert_error!(
+        f32s(&[]).argsort(-1, true),
+        ShapeMismatch,
+        "argsort(f32[]): there is no axis -1"
+    );
     assert_error!(
         x.topk(3, 0, true),
         ShapeMismatch,

@@ -42,7 +42,9 @@ fn over_any_axes() -> Result<()> {
     for axes in [&[0][..], &[1], &[-1, 0], &[]] {
         check("prod", std::slice::from_ref(&x), &move |x| x[0].prod(axes, true))?;
     }
-    check("scalar", &[positive(&mut random, F64, &[])?], &move |x| x[0].prod(&[], true)?.std(&[], 0, true)?.add(&x[0]))
+    check("scalar", &[positive(&mut random, F64, &[])?], &move |x| {
+        x[0].prod(&[], true)?.std(&[], 0, true)?.add(&x[0])
+    })
 }
 
 #[test]
@@ -87,9 +89,8 @@ fn running() -> Result<()> {
     for dtype in [F64, F32] {
         for axis in [0, 1, -1] {
             let x = positive(&mut random, dtype, &[2, 3, 4])?;
-            let one = |name: &str, function: &Function| {
-                check(name, std::slice::from_ref(&x), function)
-            };
+            let one =
+                |name: &str, function: &Function| check(name, std::slice::from_ref(&x), function);
             one("cumsum", &move |x| x[0].square()?.cumsum(axis))?;
             one("cumprod", &move |x| x[0].cumprod(axis))?;
             one("diff", &move |x| x[0].square()?.diff(1, axis))?;

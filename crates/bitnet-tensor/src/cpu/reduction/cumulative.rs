@@ -9,10 +9,10 @@ use super::source::{
     Reading, Source, bytes_of_bool, floats, integers, write_floats, write_integers,
 };
 use super::sum::{IntegerProduct, IntegerSum, Product, Sum};
+use crate::BitNetTensor;
 use crate::error::Result;
 use crate::ops::{Cumulative, CumulativeKind};
 use crate::shape::count;
-use crate::BitNetTensor;
 
 /// Elements that are read at once.
 const BLOCK: usize = 256;

@@ -37,7 +37,12 @@ pub(in crate::cpu) fn sort(
         for (i, sorted) in sorted.chunks_exact_mut(count).enumerate() {
             let displacement = lines.displacement(chunk * rows_at_once + i);
             keys.read(&line, displacement, &mut row_keys);
-            places_in_order(&row_keys, keys.narrow && u32::try_from(length).is_ok(), op.descending, sorted);
+            places_in_order(
+                &row_keys,
+                keys.narrow && u32::try_from(length).is_ok(),
+                op.descending,
+                sorted,
+            );
         }
     });
     // The values are taken as they are: of keys the sign of a zero could not be read back.

@@ -9,7 +9,11 @@ use crate::BitNetTensor;
 use crate::error::Result;
 use crate::ops::Variance;
 
-pub(in crate::cpu) fn variance(op: &Variance, x: &BitNetTensor, out: &mut BitNetTensor) -> Result<()> {
+pub(in crate::cpu) fn variance(
+    op: &Variance,
+    x: &BitNetTensor,
+    out: &mut BitNetTensor,
+) -> Result<()> {
     let plan = Plan::new(x.layout(), &op.axes);
     let count = plan.reduced.count as f64;
     let mut means = sums(&plan, x)?;

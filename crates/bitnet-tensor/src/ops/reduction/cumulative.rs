@@ -204,7 +204,8 @@ impl BitNetTensor {
             // Nothing is left after as many times as there are elements.
             for _ in 0..n.min(self.shape()[at]) {
                 let rest = result.shape()[at] - 1;
-                let (behind, before) = (result.narrow(axis, 1, rest)?, result.narrow(axis, 0, rest)?);
+                let (behind, before) =
+                    (result.narrow(axis, 1, rest)?, result.narrow(axis, 0, rest)?);
                 result = if self.dtype() == BitNetDType::Bool {
                     behind.ne(&before)?
                 } else {

@@ -36,7 +36,6 @@ impl Operation for Norm {
         Ok(specs)
     }
 
-
     /// d‖x‖ₚ = sign(x) |x|^(p−1) / ‖x‖ₚ^(p−1), and zero at zero; the elements whose magnitude
     /// is an infinite norm share its gradient.
     fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {

@@ -131,11 +131,7 @@ pub(super) fn shared(
 
 /// The derivative by an element is the product of the others: zero when one of them is zero, else
 /// the product of all that are not zero over the element itself.
-fn product_gradient(
-    x: &BitNetTensor,
-    dy: &BitNetTensor,
-    axes: &[usize],
-) -> Result<BitNetTensor> {
+fn product_gradient(x: &BitNetTensor, dy: &BitNetTensor, axes: &[usize]) -> Result<BitNetTensor> {
     let axes = signed(axes);
     let is_zero = x.eq(0)?;
     let other_zeros = is_zero.sum(&axes, true)?.sub(&is_zero.to_dtype(BitNetDType::I64)?)?;

@@ -42,7 +42,6 @@ impl Operation for Sort {
             TensorSpec::new(shape, BitNetDType::I64)
         ])
     }
-
 }
 
 /// # Sorting

@@ -83,12 +83,13 @@ impl BitNetTensor {
             let others = (0..self.rank()).filter(|&other| other != at);
             let order: Vec<isize> = std::iter::once(at).chain(others).map(|a| a as isize).collect();
             let mut unique = self.permute(&order)?.unique_rows()?;
-            let back: Vec<isize> =
-                (0..self.rank()).map(|axis| match axis {
+            let back: Vec<isize> = (0..self.rank())
+                .map(|axis| match axis {
                     axis if axis == at => 0,
                     axis if axis < at => axis as isize + 1,
                     axis => axis as isize,
-                }).collect();
+                })
+                .collect();
             unique.values = unique.values.permute(&back)?;
             Ok(unique)
         })
