@@ -50,6 +50,12 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         binary(numbers(MATRIX), numbers(MATRIX)?.transpose(0, 1), |a, b| a.add(b))
     }),
     of("elementwise", "multiply by number 1M", || unary(numbers(MEDIUM), |x| x.mul(1.5))),
+    of("elementwise", "greater 1M", || binary(numbers(MEDIUM), numbers(MEDIUM), |a, b| a.gt(b))),
+    of("elementwise", "where 1M", || {
+        let (a, b) = (numbers(MEDIUM)?, numbers(MEDIUM)?);
+        let condition = a.gt(0.0)?;
+        run(move || condition.where_(&a, &b))
+    }),
     of("transcendental", "exp 4K", || unary(numbers(SMALL), |x| x.exp())),
     of("transcendental", "exp 1M", || unary(numbers(MEDIUM), |x| x.exp())),
     of("transcendental", "tanh 1M", || unary(numbers(MEDIUM), |x| x.tanh())),
@@ -58,7 +64,13 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     of("reduction", "sum all 4K", || unary(numbers(SMALL), |x| x.sum(&[], false))),
     of("reduction", "sum all 1M", || unary(numbers(MEDIUM), |x| x.sum(&[], false))),
     of("reduction", "max axis 1 1024x1024", || unary(numbers(MATRIX), |x| x.max(&[1], false))),
+    of("reduction", "variance axis 1 1024x1024", || {
+        unary(numbers(MATRIX), |x| x.var(&[1], 0, false))
+    }),
     of("reduction", "argmax axis 1 1024x1024", || unary(numbers(MATRIX), |x| x.argmax(1, false))),
+    of("reduction", "median axis 1 1024x1024", || {
+        unary(numbers(MATRIX), |x| x.median(&[1], false))
+    }),
     of("movement", "copy 1M", || unary(numbers(MEDIUM), |x| x.copy())),
     of("movement", "copy transposed 1024x1024", || {
         unary(numbers(MATRIX)?.transpose(0, 1), |x| x.copy())
@@ -69,4 +81,11 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     of("movement", "cat axis 1 2x1024x512", || {
         binary(numbers([1024, 512]), numbers([1024, 512]), |a, b| BitNetTensor::cat(&[a, b], 1))
     }),
+    of("sorting", "sort 1M", || unary(numbers(MEDIUM), |x| Ok(x.sort(0, false)?.0))),
+    of("sorting", "sort axis 1 1024x1024", || unary(numbers(MATRIX), |x| Ok(x.sort(1, false)?.0))),
+    of("sorting", "argsort 1M", || unary(numbers(MEDIUM), |x| x.argsort(0, false))),
+    of("sorting", "top 10 of 1024x1024", || unary(numbers(MATRIX), |x| Ok(x.topk(10, 1, true)?.0))),
+    of("scan", "cumsum 1M", || unary(numbers(MEDIUM), |x| x.cumsum(0))),
+    of("scan", "cumsum axis 0 1024x1024", || unary(numbers(MATRIX), |x| x.cumsum(0))),
+    of("scan", "cumsum axis 1 1024x1024", || unary(numbers(MATRIX), |x| x.cumsum(1))),
 ];

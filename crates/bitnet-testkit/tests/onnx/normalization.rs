@@ -6,7 +6,10 @@ use crate::reader::Case;
 use crate::shapes::from_front;
 use crate::{Adapters, one};
 
-pub(crate) const ADAPTERS: Adapters = &[("RMSNormalization", |n| one(rms_norm(n)))];
+pub(crate) const ADAPTERS: Adapters = &[
+    ("MeanVarianceNormalization", |n| one(mean_variance(n))),
+    ("RMSNormalization", |n| one(rms_norm(n))),
+];
 
 fn epsilon(case: &Case) -> f64 {
     case.float("epsilon", 1e-5)
@@ -16,6 +19,12 @@ fn epsilon(case: &Case) -> f64 {
 fn normalised_axes(case: &Case) -> Vec<isize> {
     let rank = case.x(0).rank();
     (from_front(case.integer("axis", -1), rank) as isize..rank as isize).collect()
+}
+
+fn mean_variance(case: &Case) -> Result<BitNetTensor> {
+    let axes = case.integers("axes").unwrap_or_else(|| vec![0, 2, 3]);
+    let x = case.x(0);
+    x.sub(&x.mean(&axes, true)?)?.div(&x.std(&axes, 0, true)?.add(1e-9)?)
 }
 
 /// The library's is over the last axis: the others are joined with it.

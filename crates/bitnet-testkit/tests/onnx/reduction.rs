@@ -7,6 +7,8 @@ use crate::{Adapters, one};
 
 pub(crate) const ADAPTERS: Adapters = &[
     ("ReduceL1", |n| one(reduce(n, |x, axes, keep| x.abs()?.sum(axes, keep)))),
+    ("ReduceL2", |n| one(reduce(n, |x, axes, keep| x.norm(2.0, axes, keep)))),
+    ("ReduceLogSumExp", |n| one(reduce(n, |x, axes, keep| x.logsumexp(axes, keep)))),
     ("ReduceMean", |n| one(reduce(n, |x, axes, keep| x.mean(axes, keep)))),
     ("ReduceProd", |n| one(reduce(n, |x, axes, keep| x.prod(axes, keep)))),
     ("ReduceSum", |n| one(reduce(n, |x, axes, keep| x.sum(axes, keep)))),
