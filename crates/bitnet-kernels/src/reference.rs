@@ -86,6 +86,7 @@ pub(crate) fn unary(kind: UnaryKind, x: f32) -> f64 {
         UnaryKind::Sigmoid if x < -88.72 => 0.0,
         UnaryKind::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         UnaryKind::Tanh => x.tanh(),
+        kind => crate::elementwise::unary_f64(kind, x),
     }
 }
 

@@ -37,13 +37,21 @@ impl Tolerance {
         let ulps = match kind {
             UnaryKind::Neg
             | UnaryKind::Abs
+            | UnaryKind::Sign
             | UnaryKind::Square
             | UnaryKind::Sqrt
+            | UnaryKind::Reciprocal
+            | UnaryKind::Floor
+            | UnaryKind::Ceil
+            | UnaryKind::Round
+            | UnaryKind::Trunc
             | UnaryKind::Relu
+            | UnaryKind::Relu6
+            | UnaryKind::HardTanh
             | UnaryKind::ReluSquared => return Self::EXACT,
             UnaryKind::Rsqrt => 1.0,
             UnaryKind::Exp => 2.0,
-            UnaryKind::Sigmoid | UnaryKind::Silu | UnaryKind::Tanh => 4.0,
+            _ => 4.0,
         };
         match dtype {
             // e^x overflows where 1/(1+e^x) is not quite zero yet.

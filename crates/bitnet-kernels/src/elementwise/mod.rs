@@ -3,7 +3,9 @@
 
 mod binary;
 pub(crate) mod math;
+mod scalar;
 mod unary;
 
 pub use binary::{BinaryKind, Element, Operand, binary, binary_assign, binary_assign_reversed};
+pub use scalar::unary_f64;
 pub use unary::{GateKind, UnaryKind, gate, unary, unary_assign};

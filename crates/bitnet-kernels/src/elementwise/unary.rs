@@ -1,35 +1,116 @@
 //! Functions of one `f32` slice, and the gated activations of feed-forward layers.
 
 use super::math;
+use super::unary_f64;
 use crate::Cpu;
 use crate::simd::float::lane_fns;
 use crate::simd::{Kernel, LANES, LaneFn, Simd};
 
-/// A function of one number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// A function of one number. What has no stated error is correctly rounded or exact in `f32`; the
+/// others are within 0.51 units in the last place unless they say otherwise.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum UnaryKind {
     /// −x.
     Neg,
     /// |x|.
     Abs,
+    /// −1, 0 or 1; NaN for NaN.
+    Sign,
     /// x².
     Square,
     /// √x, correctly rounded.
     Sqrt,
     /// 1/√x: a square root and a division, each correctly rounded.
     Rsqrt,
+    /// 1/x.
+    Reciprocal,
     /// e^x, within 2 units in the last place.
     Exp,
+    /// 2^x.
+    Exp2,
+    /// e^x − 1.
+    Expm1,
+    /// The natural logarithm.
+    Log,
+    /// The logarithm to base 2.
+    Log2,
+    /// The logarithm to base 10.
+    Log10,
+    /// ln(1 + x).
+    Log1p,
+    /// The sine.
+    Sin,
+    /// The cosine.
+    Cos,
+    /// The tangent.
+    Tan,
+    /// The inverse sine.
+    Asin,
+    /// The inverse cosine.
+    Acos,
+    /// The inverse tangent.
+    Atan,
+    /// The hyperbolic sine.
+    Sinh,
+    /// The hyperbolic cosine.
+    Cosh,
+    /// The hyperbolic tangent, within 3 units in the last place.
+    Tanh,
+    /// The inverse hyperbolic sine.
+    Asinh,
+    /// The inverse hyperbolic cosine.
+    Acosh,
+    /// The inverse hyperbolic tangent.
+    Atanh,
+    /// The error function.
+    Erf,
+    /// 1 − erf(x).
+    Erfc,
+    /// The largest integer that is not greater.
+    Floor,
+    /// The smallest integer that is not less.
+    Ceil,
+    /// The nearest integer, halves to even.
+    Round,
+    /// The integer toward zero.
+    Trunc,
     /// max(x, 0).
     Relu,
+    /// min(max(x, 0), 6).
+    Relu6,
     /// max(x, 0)².
     ReluSquared,
-    /// x / (1 + e^−x).
+    /// x, or slope · x below zero.
+    LeakyRelu(f64),
+    /// x, or α (e^x − 1) below zero.
+    Elu(f64),
+    /// x, or α (e^(x/α) − 1) below zero.
+    Celu(f64),
+    /// Scaled ELU with the constants of Klambauer et al. 2017.
+    Selu,
+    /// x Φ(x) with the normal distribution's Φ.
+    Gelu,
+    /// GELU's approximation with tanh.
+    GeluTanh,
+    /// x / (1 + e^−x), within 3 units in the last place.
     Silu,
-    /// 1 / (1 + e^−x).
+    /// x tanh(ln(1 + e^x)).
+    Mish,
+    /// 1 / (1 + e^−x), within 3 units in the last place.
     Sigmoid,
-    /// The hyperbolic tangent.
-    Tanh,
+    /// ln σ(x).
+    LogSigmoid,
+    /// min(max(x/6 + 1/2, 0), 1).
+    HardSigmoid,
+    /// x · hard_sigmoid(x).
+    HardSwish,
+    /// min(max(x, −1), 1).
+    HardTanh,
+    /// ln(1 + e^x).
+    Softplus,
+    /// x / (1 + |x|).
+    Softsign,
 }
 
 /// The activation of a gated feed-forward layer.
@@ -102,6 +183,9 @@ impl Kernel for Unary<'_> {
             UnaryKind::Silu => map(s, x, out, Silu),
             UnaryKind::Sigmoid => map(s, x, out, Sigmoid),
             UnaryKind::Tanh => map(s, x, out, Tanh),
+            UnaryKind::Reciprocal => map(s, x, out, Reciprocal),
+            UnaryKind::Round => map(s, x, out, Round),
+            kind => each(kind, x, out),
         }
     }
 }
@@ -112,6 +196,8 @@ lane_fns! {
     Square(s, v) = s.mul(v, v);
     Sqrt(s, v) = s.sqrt(v);
     Rsqrt(s, v) = s.div(s.splat(1.0), s.sqrt(v));
+    Reciprocal(s, v) = s.div(s.splat(1.0), v);
+    Round(s, v) = s.round(v);
     Exp(s, v) = math::exp(s, v);
     Relu(s, v) = math::relu(s, v);
     ReluSquared(s, v) = math::relu_squared(s, v);
@@ -137,6 +223,15 @@ fn map<S: Simd>(s: S, x: Option<&[f32]>, out: &mut [f32], f: impl LaneFn) {
             }
             s.store_partial(f.call(s, s.load_partial(tail, 0.0)), tail);
         }
+    }
+}
+
+/// The functions without a vector form: in `f64`, rounded once.
+fn each(kind: UnaryKind, x: Option<&[f32]>, out: &mut [f32]) {
+    let f = |x: f32| unary_f64(kind, f64::from(x)) as f32;
+    match x {
+        Some(x) => out.iter_mut().zip(x).for_each(|(out, &x)| *out = f(x)),
+        None => out.iter_mut().for_each(|out| *out = f(*out)),
     }
 }
 

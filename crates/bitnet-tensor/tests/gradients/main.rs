@@ -2,6 +2,7 @@
 
 mod check;
 mod reduction;
+mod elementwise;
 
 use bitnet_tensor::BitNetDType::{F32, F64};
 use bitnet_tensor::ops::{GateKind, RopeMode};
@@ -21,35 +22,6 @@ fn three_operations_differentiate() -> Result<()> {
 fn a_tensor_used_twice_gets_the_sum_of_its_gradients() -> Result<()> {
     let x = Random::new(51).tensor(F64, &[4])?;
     check("x·x + x", &[x], &|x| x[0].mul(&x[0])?.add(&x[0]))
-}
-
-#[test]
-fn functions_of_one_element() -> Result<()> {
-    type Method = fn(&BitNetTensor) -> Result<BitNetTensor>;
-    let methods: [(&str, Method); 11] = [
-        ("neg", BitNetTensor::neg),
-        ("relu", BitNetTensor::relu),
-        ("abs", BitNetTensor::abs),
-        ("square", BitNetTensor::square),
-        ("sqrt", BitNetTensor::sqrt),
-        ("rsqrt", BitNetTensor::rsqrt),
-        ("exp", BitNetTensor::exp),
-        ("sigmoid", BitNetTensor::sigmoid),
-        ("tanh", BitNetTensor::tanh),
-        ("relu_squared", BitNetTensor::relu_squared),
-        ("silu", BitNetTensor::silu),
-    ];
-    let mut random = Random::new(52);
-    for (name, method) in methods {
-        for dtype in [F64, F32] {
-            check(name, &[positive(&mut random, dtype, &[3, 4])?], &move |x| method(&x[0]))?;
-            if !name.contains("sqrt") {
-                let negative = positive(&mut random, dtype, &[5])?.neg()?;
-                check(name, &[negative], &move |x| method(&x[0]))?;
-            }
-        }
-    }
-    Ok(())
 }
 
 #[test]

@@ -27,22 +27,64 @@ const SHAPES: [&[usize]; 12] = [
     &[32_771],
 ];
 
-type UnaryMethod = fn(&BitNetTensor) -> Result<BitNetTensor>;
-type OwnedMethod = fn(BitNetTensor) -> Result<BitNetTensor>;
+/// A function of one element.
+pub type UnaryMethod = fn(&BitNetTensor) -> Result<BitNetTensor>;
+/// The same that may reuse the storage.
+pub type OwnedMethod = fn(BitNetTensor) -> Result<BitNetTensor>;
 type BinaryMethod = fn(&BitNetTensor, &BitNetTensor) -> Result<BitNetTensor>;
 
-const UNARY: [(UnaryKind, UnaryMethod, OwnedMethod); 11] = [
+/// The functions of one element, borrowed and owned.
+pub const UNARY: [(UnaryKind, UnaryMethod, OwnedMethod); 50] = [
     (UnaryKind::Neg, BitNetTensor::neg, BitNetTensor::into_neg),
     (UnaryKind::Abs, BitNetTensor::abs, BitNetTensor::into_abs),
+    (UnaryKind::Sign, BitNetTensor::sign, BitNetTensor::into_sign),
     (UnaryKind::Square, BitNetTensor::square, BitNetTensor::into_square),
     (UnaryKind::Sqrt, BitNetTensor::sqrt, BitNetTensor::into_sqrt),
     (UnaryKind::Rsqrt, BitNetTensor::rsqrt, BitNetTensor::into_rsqrt),
+    (UnaryKind::Reciprocal, BitNetTensor::reciprocal, BitNetTensor::into_reciprocal),
     (UnaryKind::Exp, BitNetTensor::exp, BitNetTensor::into_exp),
-    (UnaryKind::Relu, BitNetTensor::relu, BitNetTensor::into_relu),
-    (UnaryKind::ReluSquared, BitNetTensor::relu_squared, BitNetTensor::into_relu_squared),
-    (UnaryKind::Silu, BitNetTensor::silu, BitNetTensor::into_silu),
-    (UnaryKind::Sigmoid, BitNetTensor::sigmoid, BitNetTensor::into_sigmoid),
+    (UnaryKind::Exp2, BitNetTensor::exp2, BitNetTensor::into_exp2),
+    (UnaryKind::Expm1, BitNetTensor::expm1, BitNetTensor::into_expm1),
+    (UnaryKind::Log, BitNetTensor::log, BitNetTensor::into_log),
+    (UnaryKind::Log2, BitNetTensor::log2, BitNetTensor::into_log2),
+    (UnaryKind::Log10, BitNetTensor::log10, BitNetTensor::into_log10),
+    (UnaryKind::Log1p, BitNetTensor::log1p, BitNetTensor::into_log1p),
+    (UnaryKind::Sin, BitNetTensor::sin, BitNetTensor::into_sin),
+    (UnaryKind::Cos, BitNetTensor::cos, BitNetTensor::into_cos),
+    (UnaryKind::Tan, BitNetTensor::tan, BitNetTensor::into_tan),
+    (UnaryKind::Asin, BitNetTensor::asin, BitNetTensor::into_asin),
+    (UnaryKind::Acos, BitNetTensor::acos, BitNetTensor::into_acos),
+    (UnaryKind::Atan, BitNetTensor::atan, BitNetTensor::into_atan),
+    (UnaryKind::Sinh, BitNetTensor::sinh, BitNetTensor::into_sinh),
+    (UnaryKind::Cosh, BitNetTensor::cosh, BitNetTensor::into_cosh),
     (UnaryKind::Tanh, BitNetTensor::tanh, BitNetTensor::into_tanh),
+    (UnaryKind::Asinh, BitNetTensor::asinh, BitNetTensor::into_asinh),
+    (UnaryKind::Acosh, BitNetTensor::acosh, BitNetTensor::into_acosh),
+    (UnaryKind::Atanh, BitNetTensor::atanh, BitNetTensor::into_atanh),
+    (UnaryKind::Erf, BitNetTensor::erf, BitNetTensor::into_erf),
+    (UnaryKind::Erfc, BitNetTensor::erfc, BitNetTensor::into_erfc),
+    (UnaryKind::Floor, BitNetTensor::floor, BitNetTensor::into_floor),
+    (UnaryKind::Ceil, BitNetTensor::ceil, BitNetTensor::into_ceil),
+    (UnaryKind::Round, BitNetTensor::round, BitNetTensor::into_round),
+    (UnaryKind::Trunc, BitNetTensor::trunc, BitNetTensor::into_trunc),
+    (UnaryKind::Relu, BitNetTensor::relu, BitNetTensor::into_relu),
+    (UnaryKind::Relu6, BitNetTensor::relu6, BitNetTensor::into_relu6),
+    (UnaryKind::ReluSquared, BitNetTensor::relu_squared, BitNetTensor::into_relu_squared),
+    (UnaryKind::Selu, BitNetTensor::selu, BitNetTensor::into_selu),
+    (UnaryKind::Gelu, BitNetTensor::gelu, BitNetTensor::into_gelu),
+    (UnaryKind::GeluTanh, BitNetTensor::gelu_tanh, BitNetTensor::into_gelu_tanh),
+    (UnaryKind::Silu, BitNetTensor::silu, BitNetTensor::into_silu),
+    (UnaryKind::Mish, BitNetTensor::mish, BitNetTensor::into_mish),
+    (UnaryKind::Sigmoid, BitNetTensor::sigmoid, BitNetTensor::into_sigmoid),
+    (UnaryKind::LogSigmoid, BitNetTensor::log_sigmoid, BitNetTensor::into_log_sigmoid),
+    (UnaryKind::HardSigmoid, BitNetTensor::hard_sigmoid, BitNetTensor::into_hard_sigmoid),
+    (UnaryKind::HardSwish, BitNetTensor::hard_swish, BitNetTensor::into_hard_swish),
+    (UnaryKind::HardTanh, BitNetTensor::hard_tanh, BitNetTensor::into_hard_tanh),
+    (UnaryKind::Softplus, BitNetTensor::softplus, BitNetTensor::into_softplus),
+    (UnaryKind::Softsign, BitNetTensor::softsign, BitNetTensor::into_softsign),
+    (UnaryKind::LeakyRelu(0.1), |x| x.leaky_relu(0.1), |x| x.into_leaky_relu(0.1)),
+    (UnaryKind::Elu(1.5), |x| x.elu(1.5), |x| x.into_elu(1.5)),
+    (UnaryKind::Celu(1.5), |x| x.celu(1.5), |x| x.into_celu(1.5)),
 ];
 
 const BINARY: [(&str, BinaryMethod); 6] = [
@@ -70,6 +112,7 @@ const BROADCASTS: [(&[usize], &[usize]); 9] = [
 pub(super) fn cases() -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     unary(&mut cases)?;
+    unary_of_integers(&mut cases)?;
     binary(&mut cases)?;
     promotion(&mut cases)?;
     in_place(&mut cases)?;
@@ -104,6 +147,40 @@ fn unary(cases: &mut Vec<Case>) -> Result<()> {
                 add(name.into(), x);
             }
             add("expanded".into(), wide(&mut random, dtype, &[3, 1, 5])?.expand([2, 3, 300, 5])?);
+        }
+    }
+    Ok(())
+}
+
+/// What NumPy defines for integers with an integer result.
+const OF_INTEGERS: [UnaryKind; 9] = [
+    UnaryKind::Neg,
+    UnaryKind::Abs,
+    UnaryKind::Sign,
+    UnaryKind::Square,
+    UnaryKind::Floor,
+    UnaryKind::Ceil,
+    UnaryKind::Round,
+    UnaryKind::Trunc,
+    UnaryKind::Relu,
+];
+
+fn unary_of_integers(cases: &mut Vec<Case>) -> Result<()> {
+    let mut random = Random::new(8);
+    for dtype in INTEGERS {
+        for (kind, method, owned) in
+            UNARY.into_iter().filter(|entry| OF_INTEGERS.contains(&entry.0))
+        {
+            // The reference's f64 does not hold what a 64-bit number wraps to.
+            if dtype == U64 && kind == UnaryKind::Neg {
+                continue;
+            }
+            for (name, x) in layouts(&random.tensor(dtype, &[3, 5, 17])?)? {
+                let both = move |x: &[BitNetTensor]| Ok(vec![method(&x[0])?, owned(x[0].copy()?)?]);
+                let name = format!("{kind:?} {dtype} {name}");
+                let case = Case::new(name, Tolerance::EXACT, vec![x], both);
+                cases.push(case.with_equal_halves());
+            }
         }
     }
     Ok(())

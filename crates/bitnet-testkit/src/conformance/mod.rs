@@ -11,6 +11,8 @@ mod movement;
 mod neural;
 mod reduction;
 
+pub use elementwise::{OwnedMethod, UNARY, UnaryMethod};
+
 use std::fmt;
 use std::sync::{Arc, Once};
 

@@ -2,8 +2,9 @@
 
 mod compare;
 mod select;
+mod unary;
 
-use bitnet_kernels::elementwise::{self as kernels, BinaryKind, Operand, UnaryKind};
+use bitnet_kernels::elementwise::{self as kernels, BinaryKind, Operand};
 use bitnet_kernels::{Cpu, parallel};
 use half::{bf16, f16};
 
@@ -15,86 +16,7 @@ use crate::{BitNetDType, BitNetTensor};
 
 pub(super) use compare::compare;
 pub(super) use select::where_;
-
-pub(super) fn unary(
-    cpu: Cpu,
-    kind: UnaryKind,
-    x: &BitNetTensor,
-    out: &mut BitNetTensor,
-) -> Result<()> {
-    match x.dtype() {
-        BitNetDType::F32 => map::<f32, f32>(x, out, |operand, out| match operand {
-            Operand::Slice(x) => kernels::unary(cpu, kind, x, out),
-            Operand::Scalar(x) => {
-                out.fill(x);
-                kernels::unary_assign(cpu, kind, out);
-            }
-        }),
-        BitNetDType::F64 => map::<f64, f64>(x, out, |operand, out| {
-            load(operand, out, |x| unary_f64(kind, x));
-        }),
-        BitNetDType::F16 => unary_half::<f16>(cpu, kind, x, out),
-        BitNetDType::BF16 => unary_half::<bf16>(cpu, kind, x, out),
-        _ => Err(error!(UnsupportedOperation, "unary", &[x], "takes floats")),
-    }
-}
-
-/// Computed in `f32`, rounded once.
-fn unary_half<T: Number>(
-    cpu: Cpu,
-    kind: UnaryKind,
-    x: &BitNetTensor,
-    out: &mut BitNetTensor,
-) -> Result<()> {
-    map::<T, T>(x, out, |operand, out| {
-        let mut wide = vec![0.0f32; out.len()];
-        load(operand, &mut wide, Number::cast);
-        kernels::unary_assign(cpu, kind, &mut wide);
-        load(Operand::Slice(&wide), out, Number::cast);
-    })
-}
-
-pub(super) fn unary_in_place(cpu: Cpu, kind: UnaryKind, target: &mut BitNetTensor) -> Result<()> {
-    if target.dtype() == BitNetDType::F32 {
-        let data = target.try_mut::<f32>()?;
-        parallel::for_each_chunk_mut(data, GRAIN, |_, chunk| {
-            kernels::unary_assign(cpu, kind, chunk)
-        });
-        return Ok(());
-    }
-    let x = target.copy()?;
-    unary(cpu, kind, &x, target)
-}
-
-/// `f64` functions are those of `libm`: the same bits on every platform.
-fn unary_f64(kind: UnaryKind, x: f64) -> f64 {
-    match kind {
-        UnaryKind::Neg => -x,
-        UnaryKind::Abs => x.abs(),
-        UnaryKind::Square => x * x,
-        UnaryKind::Sqrt => x.sqrt(),
-        UnaryKind::Rsqrt => 1.0 / x.sqrt(),
-        UnaryKind::Exp => libm::exp(x),
-        // Not `f64::max`, which drops NaN.
-        UnaryKind::Relu => {
-            if x < 0.0 {
-                0.0
-            } else {
-                x
-            }
-        }
-        UnaryKind::ReluSquared => {
-            if x < 0.0 {
-                0.0
-            } else {
-                x * x
-            }
-        }
-        UnaryKind::Silu => x / (1.0 + libm::exp(-x)),
-        UnaryKind::Sigmoid => 1.0 / (1.0 + libm::exp(-x)),
-        UnaryKind::Tanh => libm::tanh(x),
-    }
-}
+pub(super) use unary::{unary, unary_in_place};
 
 pub(super) fn binary(
     cpu: Cpu,

@@ -70,7 +70,7 @@ impl Operation for Binary {
                 let (a, b) = (&a.to_dtype(dy.dtype())?, &b.to_dtype(dy.dtype())?);
                 let first = if self.0 == BinaryKind::Max { a.gt(b)? } else { a.lt(b)? };
                 let half = dy.mul(0.5)?;
-                let zero = dy.full_like(0.0)?;
+                let zero = dy.scalar_like(0.0)?;
                 let tie = a.eq(b)?;
                 let da = tie.where_(&half, first.where_(dy, &zero)?)?;
                 let db = tie.where_(&half, first.where_(&zero, dy)?)?;

@@ -49,7 +49,7 @@ impl Operation for Where {
     fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         let (condition, a, b) = (context.inputs[0], context.inputs[1], context.inputs[2]);
         let dy = context.gradient;
-        let zero = dy.full_like(0.0)?;
+        let zero = dy.scalar_like(0.0)?;
         let da = condition.where_(dy, &zero)?.to_dtype(a.dtype())?.sum_to(a.shape())?;
         let db = condition.where_(&zero, dy)?.to_dtype(b.dtype())?.sum_to(b.shape())?;
         Ok(smallvec![None, Some(da), Some(db)])

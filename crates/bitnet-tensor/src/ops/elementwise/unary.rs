@@ -1,5 +1,9 @@
 //! Functions of one element.
 
+mod activations;
+mod derivative;
+mod functions;
+
 use smallvec::smallvec;
 
 use crate::BitNetTensor;
@@ -16,24 +20,71 @@ impl Operation for Unary {
         match self.0 {
             UnaryKind::Neg => "neg",
             UnaryKind::Abs => "abs",
+            UnaryKind::Sign => "sign",
             UnaryKind::Square => "square",
             UnaryKind::Sqrt => "sqrt",
             UnaryKind::Rsqrt => "rsqrt",
+            UnaryKind::Reciprocal => "reciprocal",
             UnaryKind::Exp => "exp",
-            UnaryKind::Relu => "relu",
-            UnaryKind::ReluSquared => "relu_squared",
-            UnaryKind::Silu => "silu",
-            UnaryKind::Sigmoid => "sigmoid",
+            UnaryKind::Exp2 => "exp2",
+            UnaryKind::Expm1 => "expm1",
+            UnaryKind::Log => "log",
+            UnaryKind::Log2 => "log2",
+            UnaryKind::Log10 => "log10",
+            UnaryKind::Log1p => "log1p",
+            UnaryKind::Sin => "sin",
+            UnaryKind::Cos => "cos",
+            UnaryKind::Tan => "tan",
+            UnaryKind::Asin => "asin",
+            UnaryKind::Acos => "acos",
+            UnaryKind::Atan => "atan",
+            UnaryKind::Sinh => "sinh",
+            UnaryKind::Cosh => "cosh",
             UnaryKind::Tanh => "tanh",
+            UnaryKind::Asinh => "asinh",
+            UnaryKind::Acosh => "acosh",
+            UnaryKind::Atanh => "atanh",
+            UnaryKind::Erf => "erf",
+            UnaryKind::Erfc => "erfc",
+            UnaryKind::Floor => "floor",
+            UnaryKind::Ceil => "ceil",
+            UnaryKind::Round => "round",
+            UnaryKind::Trunc => "trunc",
+            UnaryKind::Relu => "relu",
+            UnaryKind::Relu6 => "relu6",
+            UnaryKind::ReluSquared => "relu_squared",
+            UnaryKind::Selu => "selu",
+            UnaryKind::Gelu => "gelu",
+            UnaryKind::GeluTanh => "gelu_tanh",
+            UnaryKind::Silu => "silu",
+            UnaryKind::Mish => "mish",
+            UnaryKind::Sigmoid => "sigmoid",
+            UnaryKind::LogSigmoid => "log_sigmoid",
+            UnaryKind::HardSigmoid => "hard_sigmoid",
+            UnaryKind::HardSwish => "hard_swish",
+            UnaryKind::HardTanh => "hard_tanh",
+            UnaryKind::Softplus => "softplus",
+            UnaryKind::Softsign => "softsign",
+            UnaryKind::LeakyRelu(_) => "leaky_relu",
+            UnaryKind::Elu(_) => "elu",
+            UnaryKind::Celu(_) => "celu",
+            _ => "unary",
         }
     }
 
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
         let input = inputs[0];
-        if !input.dtype().is_float() {
-            bail!(DTypeMismatch, self.name(), inputs, "takes floats: cast with to_dtype first");
+        if input.dtype().is_float() || (is_for_integers(self.0) && input.dtype().is_integer()) {
+            return Ok(smallvec![TensorSpec::new(input.shape(), input.dtype())]);
         }
-        Ok(smallvec![TensorSpec::new(input.shape(), input.dtype())])
+        match is_for_integers(self.0) {
+            true => {
+                bail!(DTypeMismatch, self.name(), inputs, "takes numbers: cast with to_dtype first")
+            }
+            false => {
+                bail!(DTypeMismatch, self.name(), inputs, "takes floats: cast with to_dtype first")
+            }
+        }
     }
 
     fn works_in_place(&self) -> bool {
@@ -42,50 +93,43 @@ impl Operation for Unary {
 
     fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         let (x, y, dy) = (context.inputs[0], context.output(), context.gradient);
-        let derivative = match self.0 {
-            UnaryKind::Neg => return Ok(smallvec![Some(dy.neg()?)]),
-            UnaryKind::Square => x.add(x)?,
-            UnaryKind::Exp => y.clone(),
-            // d √x = 1 / (2 √x)
-            UnaryKind::Sqrt => y.add(y)?.reciprocal()?,
-            // d x^(-1/2) = -x^(-3/2) / 2 = -y³ / 2
-            UnaryKind::Rsqrt => y.square()?.mul(y)?.mul(&y.full_like(-0.5)?)?,
-            // y (1 − y)
-            UnaryKind::Sigmoid => y.sub(&y.square()?)?,
-            UnaryKind::Tanh => y.full_like(1.0)?.sub(&y.square()?)?,
-            // 2 relu(x)
-            UnaryKind::ReluSquared => {
-                let relu = x.relu()?;
-                relu.add(&relu)?
-            }
-            // σ(x) + y (1 − σ(x)), y = x σ(x)
-            UnaryKind::Silu => {
-                let sigmoid = x.sigmoid()?;
-                sigmoid.add(&y.sub(&y.mul(&sigmoid)?)?)?
-            }
-            UnaryKind::Relu => return Ok(smallvec![Some(x.gt(0.0)?.where_(dy, 0.0)?)]),
-            // The sign; 0 at 0.
-            UnaryKind::Abs => {
-                let toward_left = x.lt(0.0)?.where_(&dy.neg()?, 0.0)?;
-                return Ok(smallvec![Some(x.gt(0.0)?.where_(dy, &toward_left)?)]);
-            }
-        };
-        Ok(smallvec![Some(dy.mul(&derivative)?)])
+        Ok(smallvec![Some(derivative::of(self.0, x, y, dy)?)])
     }
 }
 
+/// Whether NumPy defines the function for integers with an integer result.
+fn is_for_integers(kind: UnaryKind) -> bool {
+    matches!(
+        kind,
+        UnaryKind::Neg
+            | UnaryKind::Abs
+            | UnaryKind::Sign
+            | UnaryKind::Square
+            | UnaryKind::Floor
+            | UnaryKind::Ceil
+            | UnaryKind::Round
+            | UnaryKind::Trunc
+            | UnaryKind::Relu
+    )
+}
+
+/// Methods of one function each, by name, kind and example.
 macro_rules! unary_methods {
-    ($($(#[$doc:meta])* $method:ident, $method_owned:ident => $kind:ident;)+) => {
-        /// # Functions of each element
-        ///
-        /// All take floats and keep the shape and the type; the half types are computed in
-        /// `f32` and rounded once. The `into_` forms reuse the storage when nobody shares it.
+    ($heading:literal $($(#[$doc:meta])* $method:ident, $owned:ident => $kind:ident, $input:literal, $output:literal;)+) => {
+        #[doc = $heading]
         impl BitNetTensor {
             $(
                 $(#[$doc])*
                 ///
+                /// ```
+                /// use bitnet_tensor::BitNetTensor;
+                #[doc = concat!("let x = BitNetTensor::try_from(vec!", $input, ")?;")]
+                #[doc = concat!("assert_eq!(x.", stringify!($method), "()?.to_vec::<f32>()?, ", $output, ");")]
+                /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+                /// ```
+                ///
                 /// # Errors
-                /// `DTypeMismatch` unless the elements are floats.
+                /// `DTypeMismatch` for a type that the function has not.
                 pub fn $method(&self) -> Result<Self> {
                     apply_one(Unary(UnaryKind::$kind), &[self])
                 }
@@ -93,47 +137,19 @@ macro_rules! unary_methods {
                 #[doc = concat!("[`", stringify!($method), "`](Self::", stringify!($method), ") that reuses the storage when nobody shares it.")]
                 ///
                 /// # Errors
-                /// `DTypeMismatch` unless the elements are floats.
-                pub fn $method_owned(self) -> Result<Self> {
+                #[doc = concat!("As [`", stringify!($method), "`](Self::", stringify!($method), ").")]
+                pub fn $owned(self) -> Result<Self> {
                     apply_reusing(Unary(UnaryKind::$kind), self, &[])
                 }
             )+
         }
     };
 }
-unary_methods! {
-    /// The negative.
-    neg, into_neg => Neg;
-    /// The absolute value.
-    abs, into_abs => Abs;
-    /// The square.
-    square, into_square => Square;
-    /// The square root; NaN below zero.
-    sqrt, into_sqrt => Sqrt;
-    /// `1 / √x`.
-    rsqrt, into_rsqrt => Rsqrt;
-    /// The exponential.
-    exp, into_exp => Exp;
-    /// `max(x, 0)`.
-    relu, into_relu => Relu;
-    /// `max(x, 0)²`, the activation of BitNet b1.58 2B-4T.
-    relu_squared, into_relu_squared => ReluSquared;
-    /// `x / (1 + e⁻ˣ)`, also called swish.
-    silu, into_silu => Silu;
-    /// `1 / (1 + e⁻ˣ)`.
-    sigmoid, into_sigmoid => Sigmoid;
-    /// The hyperbolic tangent.
-    tanh, into_tanh => Tanh;
-}
+use unary_methods;
 
 impl BitNetTensor {
     /// A scalar of this tensor's type and device, to broadcast against it.
-    pub(crate) fn full_like(&self, value: f64) -> Result<Self> {
+    pub(crate) fn scalar_like(&self, value: f64) -> Result<Self> {
         Self::scalar(value)?.to_dtype(self.dtype())?.to_device(self.device())
-    }
-
-    /// `1 / x`.
-    pub(crate) fn reciprocal(&self) -> Result<Self> {
-        self.full_like(1.0)?.div(self)
     }
 }

@@ -45,7 +45,7 @@ impl Operation for RmsNorm {
 }
 
 fn inverse_rms(x: &BitNetTensor, eps: f32) -> Result<BitNetTensor> {
-    x.square()?.mean(&[-1], true)?.add(&x.full_like(f64::from(eps))?)?.rsqrt()
+    x.square()?.mean(&[-1], true)?.add(f64::from(eps))?.rsqrt()
 }
 
 fn rms_norm_of_parts(x: &BitNetTensor, weight: &BitNetTensor, eps: f32) -> Result<BitNetTensor> {

@@ -92,7 +92,18 @@ pub(super) fn evaluate(op: &Op, inputs: &[Array]) -> Result<Vec<Vec<f64>>, Strin
     let x = inputs.first().ok_or("there is no operand")?;
     let one = |values: Vec<f64>| Ok(vec![values]);
     match op {
-        Op::Unary(op) => one(x.values.iter().map(|&x| unary(op.0, x)).collect()),
+        Op::Unary(op) => match integer_bits(x.dtype) {
+            None => one(x.values.iter().map(|&x| unary(op.0, x)).collect()),
+            bits => one(x
+                .values
+                .iter()
+                .map(|&x| match op.0 {
+                    // Longer than the 53 bits of an f64.
+                    UnaryKind::Square => wrap(x as i128 * x as i128, bits),
+                    kind => wrap(unary(kind, x) as i128, bits),
+                })
+                .collect()),
+        },
         Op::Binary(op) => {
             let b = &inputs[1];
             let shape = broadcast_shape(&x.shape, &b.shape);

@@ -1,0 +1,153 @@
+//! Functions of one number in `f64`, through `libm`: the same bits on every platform.
+//!
+//! The functions without a vector form of their own are computed here for `f32` too, and rounded
+//! once: within 0.51 units in the last place. Formulas are those that lose no digits: `erfc` for
+//! the negative tail of GELU, `log1p` and `expm1` near zero.
+
+use super::UnaryKind;
+
+/// The function of one `f64`. NaN gives NaN.
+///
+/// ```
+/// use bitnet_kernels::elementwise::{UnaryKind, unary_f64};
+/// assert_eq!(unary_f64(UnaryKind::Log2, 8.0), 3.0);
+/// ```
+pub fn unary_f64(kind: UnaryKind, x: f64) -> f64 {
+    match kind {
+        UnaryKind::Neg => -x,
+        UnaryKind::Abs => x.abs(),
+        UnaryKind::Sign if x.is_nan() => x,
+        UnaryKind::Sign => f64::from(i8::from(x > 0.0) - i8::from(x < 0.0)),
+        UnaryKind::Square => x * x,
+        UnaryKind::Sqrt => x.sqrt(),
+        UnaryKind::Rsqrt => 1.0 / x.sqrt(),
+        UnaryKind::Reciprocal => 1.0 / x,
+        UnaryKind::Exp => libm::exp(x),
+        UnaryKind::Exp2 => libm::exp2(x),
+        UnaryKind::Expm1 => libm::expm1(x),
+        UnaryKind::Log => libm::log(x),
+        UnaryKind::Log2 => libm::log2(x),
+        UnaryKind::Log10 => libm::log10(x),
+        UnaryKind::Log1p => libm::log1p(x),
+        UnaryKind::Sin => libm::sin(x),
+        UnaryKind::Cos => libm::cos(x),
+        UnaryKind::Tan => libm::tan(x),
+        UnaryKind::Asin => libm::asin(x),
+        UnaryKind::Acos => libm::acos(x),
+        UnaryKind::Atan => libm::atan(x),
+        UnaryKind::Sinh => libm::sinh(x),
+        UnaryKind::Cosh => libm::cosh(x),
+        UnaryKind::Tanh => libm::tanh(x),
+        UnaryKind::Asinh => asinh(x),
+        UnaryKind::Acosh => acosh(x),
+        UnaryKind::Atanh => libm::atanh(x),
+        UnaryKind::Erf => libm::erf(x),
+        UnaryKind::Erfc => libm::erfc(x),
+        UnaryKind::Floor => x.floor(),
+        UnaryKind::Ceil => x.ceil(),
+        UnaryKind::Round => x.round_ties_even(),
+        UnaryKind::Trunc => x.trunc(),
+        UnaryKind::Relu => relu(x),
+        UnaryKind::Relu6 => clamp(x, 0.0, 6.0),
+        UnaryKind::ReluSquared => relu(x) * relu(x),
+        UnaryKind::LeakyRelu(slope) => {
+            if x < 0.0 {
+                slope * x
+            } else {
+                x
+            }
+        }
+        UnaryKind::Elu(alpha) => elu(x, alpha),
+        UnaryKind::Celu(alpha) => {
+            if x < 0.0 {
+                alpha * libm::expm1(x / alpha)
+            } else {
+                x
+            }
+        }
+        UnaryKind::Selu => SELU_SCALE * elu(x, SELU_ALPHA),
+        UnaryKind::Gelu => 0.5 * x * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2),
+        UnaryKind::GeluTanh => {
+            // x/2 · (1 + tanh u) = x · σ(2u), which does not cancel.
+            let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
+            x * sigmoid(2.0 * u)
+        }
+        UnaryKind::Silu => x * sigmoid(x),
+        UnaryKind::Mish => mish(x),
+        UnaryKind::Sigmoid => sigmoid(x),
+        UnaryKind::LogSigmoid => -softplus(-x),
+        UnaryKind::HardSigmoid => clamp(x / 6.0 + 0.5, 0.0, 1.0),
+        UnaryKind::HardSwish => x * clamp(x / 6.0 + 0.5, 0.0, 1.0),
+        UnaryKind::HardTanh => clamp(x, -1.0, 1.0),
+        UnaryKind::Softplus => softplus(x),
+        UnaryKind::Softsign => x / (1.0 + x.abs()),
+    }
+}
+
+/// Klambauer et al. 2017, "Self-Normalizing Neural Networks".
+const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
+const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
+
+/// Not `f64::max`, which drops NaN.
+fn relu(x: f64) -> f64 {
+    if x < 0.0 { 0.0 } else { x }
+}
+
+fn clamp(x: f64, low: f64, high: f64) -> f64 {
+    if x < low {
+        low
+    } else if x > high {
+        high
+    } else {
+        x
+    }
+}
+
+fn elu(x: f64, alpha: f64) -> f64 {
+    if x < 0.0 { alpha * libm::expm1(x) } else { x }
+}
+
+/// 1 / (1 + e^−x), whose quotient underflows gradually where e^−x would overflow.
+fn sigmoid(x: f64) -> f64 {
+    if x < 0.0 {
+        let e = libm::exp(x);
+        e / (1.0 + e)
+    } else {
+        1.0 / (1.0 + libm::exp(-x))
+    }
+}
+
+/// ln(1 + e^x).
+fn softplus(x: f64) -> f64 {
+    let small = libm::log1p(libm::exp(-x.abs()));
+    if x > 0.0 { x + small } else { small }
+}
+
+/// x · tanh(ln(1 + e^x)) = x · e(e + 2) / (e(e + 2) + 2) with e = e^x.
+fn mish(x: f64) -> f64 {
+    if x > 40.0 {
+        return x;
+    }
+    let e = libm::exp(x);
+    let n = e * (e + 2.0);
+    x * (n / (n + 2.0))
+}
+
+/// `libm::asinh` loses digits near zero and squares what is large.
+fn asinh(x: f64) -> f64 {
+    let a = x.abs();
+    let magnitude = if a > 1e150 {
+        libm::log(a) + std::f64::consts::LN_2
+    } else {
+        libm::log1p(a + a * a / (1.0 + (1.0 + a * a).sqrt()))
+    };
+    magnitude.copysign(x)
+}
+
+fn acosh(x: f64) -> f64 {
+    if x > 1e150 {
+        return libm::log(x) + std::f64::consts::LN_2;
+    }
+    let t = x - 1.0;
+    libm::log1p(t + (2.0 * t + t * t).sqrt())
+}
