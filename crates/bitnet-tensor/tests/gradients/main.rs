@@ -1,8 +1,8 @@
 //! Gradients through the tape, against central differences in `f64`; one file per family.
 
 mod check;
-mod reduction;
 mod elementwise;
+mod reduction;
 
 use bitnet_tensor::BitNetDType::{F32, F64};
 use bitnet_tensor::ops::{GateKind, RopeMode};
