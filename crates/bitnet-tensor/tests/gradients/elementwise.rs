@@ -18,7 +18,7 @@ fn functions_of_one_element() -> Result<()> {
             // (0.5, 1.5) becomes what the function is defined and smooth on.
             let (inside, below) = match name.as_str() {
                 "Acosh" => (x.add(1.0)?, None),
-                "Asin" | "Acos" | "Atanh" => (x.mul(0.5)?, Some(x.mul(-0.5)?)),
+                "Asin" | "Acos" | "Atanh" | "Tan" => (x.mul(0.5)?, Some(x.mul(-0.5)?)),
                 "Log" | "Log2" | "Log10" | "Sqrt" | "Rsqrt" => (x, None),
                 "Log1p" => (x.clone(), Some(x.mul(-0.5)?)),
                 "Floor" | "Ceil" | "Trunc" | "Round" => (x.mul(0.2)?.add(0.1)?, None),

@@ -103,7 +103,7 @@ fn product_gradient(
     let zeros = is_zero.cumsum(axis)?;
     let before = from_behind(&context.gradient.mul(context.output())?, axis)?.div(x)?;
     let first = zeros.eq(1)?.where_(&is_zero, false)?;
-    let without_first = first.where_(&x.full_like(1.0)?, x)?.cumprod(axis)?;
+    let without_first = first.where_(&x.scalar_like(1.0)?, x)?.cumprod(axis)?;
     let at = from_behind(&context.gradient.mul(&without_first)?, axis)?;
     zeros.eq(0)?.where_(&before, &first.where_(&at, 0)?)
 }

@@ -43,7 +43,7 @@ impl Operation for Norm {
         let kept = reduced_shape(x.shape(), &self.axes, true);
         let dy = context.gradient.reshape(&kept)?;
         let y = context.output().reshape(&kept)?;
-        let zero = x.full_like(0.0)?;
+        let zero = x.scalar_like(0.0)?;
         let dx = if self.p == 0.0 {
             zero.expand(x.shape())?
         } else if self.p == 1.0 {
@@ -69,7 +69,7 @@ impl Operation for Norm {
 
 /// −1, 0 or 1.
 fn sign(x: &BitNetTensor) -> Result<BitNetTensor> {
-    let one = x.full_like(1.0)?;
+    let one = x.scalar_like(1.0)?;
     x.gt(0)?.where_(&one, &x.lt(0)?.where_(&one.neg()?, 0)?)
 }
 

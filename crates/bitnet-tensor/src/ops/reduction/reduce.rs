@@ -135,7 +135,7 @@ fn product_gradient(x: &BitNetTensor, dy: &BitNetTensor, axes: &[usize]) -> Resu
     let axes = signed(axes);
     let is_zero = x.eq(0)?;
     let other_zeros = is_zero.sum(&axes, true)?.sub(&is_zero.to_dtype(BitNetDType::I64)?)?;
-    let not_zero = is_zero.where_(&x.full_like(1.0)?, x)?;
+    let not_zero = is_zero.where_(&x.scalar_like(1.0)?, x)?;
     let others = dy.mul(&not_zero.prod(&axes, true)?)?.div(&not_zero)?;
     other_zeros.eq(0)?.where_(&others, 0)
 }

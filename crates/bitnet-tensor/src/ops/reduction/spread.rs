@@ -42,7 +42,7 @@ impl Operation for Variance {
         let factor = if self.root {
             let root = context.output().reshape(&kept)?;
             let factor = dy.div(&root)?.div(degrees)?;
-            root.eq(0)?.where_(&factor.full_like(0.0)?, &factor)?
+            root.eq(0)?.where_(&factor.scalar_like(0.0)?, &factor)?
         } else {
             dy.mul(2.0 / degrees)?
         };
