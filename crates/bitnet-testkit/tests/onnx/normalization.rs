@@ -7,6 +7,7 @@ use crate::shapes::from_front;
 use crate::{Adapters, one};
 
 pub(crate) const ADAPTERS: Adapters = &[
+    ("LpNormalization", |n| one(lp_normalization(n))),
     ("MeanVarianceNormalization", |n| one(mean_variance(n))),
     ("RMSNormalization", |n| one(rms_norm(n))),
 ];
@@ -19,6 +20,12 @@ fn epsilon(case: &Case) -> f64 {
 fn normalised_axes(case: &Case) -> Vec<isize> {
     let rank = case.x(0).rank();
     (from_front(case.integer("axis", -1), rank) as isize..rank as isize).collect()
+}
+
+fn lp_normalization(case: &Case) -> Result<BitNetTensor> {
+    let x = case.x(0);
+    let norm = x.norm(case.float("p", 2.0), &[case.integer("axis", -1)], true)?;
+    norm.ne(0)?.where_(&x.div(&norm)?, 0)
 }
 
 fn mean_variance(case: &Case) -> Result<BitNetTensor> {

@@ -8,6 +8,7 @@ use crate::{Adapters, one};
 pub(crate) const ADAPTERS: Adapters = &[
     ("ReduceL1", |n| one(reduce(n, |x, axes, keep| x.abs()?.sum(axes, keep)))),
     ("ReduceL2", |n| one(reduce(n, |x, axes, keep| x.norm(2.0, axes, keep)))),
+    ("ReduceLogSum", |n| one(reduce(n, |x, axes, keep| x.sum(axes, keep)?.log()))),
     ("ReduceLogSumExp", |n| one(reduce(n, |x, axes, keep| x.logsumexp(axes, keep)))),
     ("ReduceMean", |n| one(reduce(n, |x, axes, keep| x.mean(axes, keep)))),
     ("ReduceProd", |n| one(reduce(n, |x, axes, keep| x.prod(axes, keep)))),
