@@ -2,11 +2,13 @@
 //!
 //! Plain loops: the compiler vectorises them for the tier that they are compiled for.
 
+use super::scalar;
 use crate::Cpu;
 use crate::simd::{Kernel, Simd};
 
 /// An operation on two numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum BinaryKind {
     /// a + b; integers wrap.
     Add,
@@ -20,6 +22,47 @@ pub enum BinaryKind {
     Max,
     /// The smaller; NaN if either is NaN, as NumPy's `minimum`.
     Min,
+    /// ⌊a / b⌋, as Python's `//`.
+    FloorDiv,
+    /// a − b ⌊a / b⌋: the sign of the divisor, as Python's `%`.
+    Rem,
+    /// The remainder with the sign of the dividend, as C's `fmod`.
+    Fmod,
+    /// a^b; of integers with b ≥ 0, wrapping.
+    Pow,
+    /// The angle of the point (b, a) in (−π, π]; floats only.
+    Atan2,
+    /// √(a² + b²) without overflow; floats only.
+    Hypot,
+    /// |a| with the sign of b; floats only.
+    Copysign,
+    /// Bits that both have; integers only, as the following.
+    And,
+    /// Bits that one has.
+    Or,
+    /// Bits that exactly one has.
+    Xor,
+    /// a · 2^b, wrapping; 0 from the width of the type on.
+    Shl,
+    /// ⌊a / 2^b⌋.
+    Shr,
+}
+
+impl BinaryKind {
+    /// Whether floats have it.
+    pub fn is_for_floats(self) -> bool {
+        !self.is_of_bits()
+    }
+
+    /// Whether integers have it.
+    pub fn is_for_integers(self) -> bool {
+        !matches!(self, Self::Div | Self::Atan2 | Self::Hypot | Self::Copysign)
+    }
+
+    /// Whether it is defined by the bits of integers.
+    pub fn is_of_bits(self) -> bool {
+        matches!(self, Self::And | Self::Or | Self::Xor | Self::Shl | Self::Shr)
+    }
 }
 
 /// One side of a binary operation.
@@ -47,8 +90,8 @@ impl<T: Copy> Operand<'_, T> {
 
 /// The number types of [`binary`].
 pub trait Element: Copy + Send + Sync + sealed::Sealed {
-    /// Whether [`BinaryKind::Div`] is defined.
-    const DIVIDES: bool;
+    /// Whether this is a floating point type.
+    const IS_FLOAT: bool;
     #[doc(hidden)]
     fn add(self, b: Self) -> Self;
     #[doc(hidden)]
@@ -61,6 +104,9 @@ pub trait Element: Copy + Send + Sync + sealed::Sealed {
     fn max(self, b: Self) -> Self;
     #[doc(hidden)]
     fn min(self, b: Self) -> Self;
+    /// The kinds that have no loop of their own.
+    #[doc(hidden)]
+    fn rare(self, kind: BinaryKind, b: Self) -> Self;
 }
 
 mod sealed {
@@ -72,7 +118,7 @@ macro_rules! float_elements {
     ($($type:ty),*) => {$(
         impl sealed::Sealed for $type {}
         impl Element for $type {
-            const DIVIDES: bool = true;
+            const IS_FLOAT: bool = true;
             #[inline(always)]
             fn add(self, b: Self) -> Self { self + b }
             #[inline(always)]
@@ -85,6 +131,9 @@ macro_rules! float_elements {
             fn max(self, b: Self) -> Self { if self > b || self.is_nan() { self } else { b } }
             #[inline(always)]
             fn min(self, b: Self) -> Self { if self < b || self.is_nan() { self } else { b } }
+            fn rare(self, kind: BinaryKind, b: Self) -> Self {
+                scalar::binary_f64(kind, f64::from(self), f64::from(b)) as $type
+            }
         }
     )*};
 }
@@ -93,7 +142,7 @@ macro_rules! integer_elements {
     ($($type:ty),*) => {$(
         impl sealed::Sealed for $type {}
         impl Element for $type {
-            const DIVIDES: bool = false;
+            const IS_FLOAT: bool = false;
             #[inline(always)]
             fn add(self, b: Self) -> Self { self.wrapping_add(b) }
             #[inline(always)]
@@ -105,6 +154,9 @@ macro_rules! integer_elements {
             fn max(self, b: Self) -> Self { Ord::max(self, b) }
             #[inline(always)]
             fn min(self, b: Self) -> Self { Ord::min(self, b) }
+            fn rare(self, kind: BinaryKind, b: Self) -> Self {
+                scalar::binary_i128(kind, self as i128, b as i128, <$type>::BITS) as $type
+            }
         }
     )*};
 }
@@ -115,7 +167,7 @@ integer_elements!(u8, u16, u32, u64, i8, i16, i32, i64);
 /// `out[i] = a[i] ∘ b[i]`, a scalar standing for all its elements.
 ///
 /// # Panics
-/// If a slice operand is not as long as `out`, or for the division of integers.
+/// If a slice operand is not as long as `out`, or for a kind that the type has not.
 ///
 /// ```
 /// use bitnet_kernels::{Cpu, elementwise::{BinaryKind, Operand, binary}};
@@ -160,7 +212,8 @@ pub fn binary_assign_reversed<T: Element>(
 }
 
 fn check<T: Element>(kind: BinaryKind, operand: Operand<'_, T>, out: &[T]) {
-    assert!(T::DIVIDES || kind != BinaryKind::Div, "binary: integers have no elementwise division");
+    let defined = if T::IS_FLOAT { kind.is_for_floats() } else { kind.is_for_integers() };
+    assert!(defined, "binary: {kind:?} is not for this type");
     if let Operand::Slice(slice) = operand {
         assert_eq!(slice.len(), out.len(), "binary: operand and output differ in length");
     }
@@ -186,6 +239,7 @@ impl<T: Element> Kernel for Binary<'_, T> {
             BinaryKind::Div => self.apply(T::div),
             BinaryKind::Max => self.apply(T::max),
             BinaryKind::Min => self.apply(T::min),
+            kind => self.apply(|a, b| a.rare(kind, b)),
         }
     }
 }
@@ -239,6 +293,7 @@ mod tests {
             _ if a.is_nan() || b.is_nan() => f32::NAN,
             BinaryKind::Max => a.max(b),
             BinaryKind::Min => a.min(b),
+            _ => unreachable!("not in KINDS"),
         }
     }
 
@@ -278,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "no elementwise division")]
+    #[should_panic(expected = "Div is not for this type")]
     fn integer_division_is_refused() {
         binary_assign(Cpu::best(), BinaryKind::Div, &mut [1i64], Operand::Scalar(0));
     }

@@ -1,10 +1,11 @@
-//! Functions of one number in `f64`, through `libm`: the same bits on every platform.
+//! Functions of one and two numbers in `f64`, through `libm`: the same bits on every platform; and
+//! of two integers, exact.
 //!
 //! The functions without a vector form of their own are computed here for `f32` too, and rounded
 //! once: within 0.51 units in the last place. Formulas are those that lose no digits: `erfc` for
 //! the negative tail of GELU, `log1p` and `expm1` near zero.
 
-use super::UnaryKind;
+use super::{BinaryKind, UnaryKind};
 
 /// The function of one `f64`. NaN gives NaN.
 ///
@@ -150,4 +151,110 @@ fn acosh(x: f64) -> f64 {
     }
     let t = x - 1.0;
     libm::log1p(t + (2.0 * t + t * t).sqrt())
+}
+
+/// A function of two floats. Those that IEEE defines are the processor's own.
+pub(super) fn binary_f64(kind: BinaryKind, a: f64, b: f64) -> f64 {
+    match kind {
+        BinaryKind::FloorDiv => floor_div_rem(a, b).0,
+        BinaryKind::Rem => floor_div_rem(a, b).1,
+        BinaryKind::Fmod => libm::fmod(a, b),
+        BinaryKind::Pow => libm::pow(a, b),
+        BinaryKind::Atan2 => libm::atan2(a, b),
+        BinaryKind::Hypot => libm::hypot(a, b),
+        BinaryKind::Copysign => a.copysign(b),
+        _ => f64::NAN,
+    }
+}
+
+/// Quotient and remainder as Python and NumPy define them for floats.
+fn floor_div_rem(a: f64, b: f64) -> (f64, f64) {
+    if b == 0.0 {
+        return (a / b, f64::NAN);
+    }
+    let mut rem = libm::fmod(a, b);
+    let mut div = (a - rem) / b;
+    if rem == 0.0 {
+        rem = 0.0f64.copysign(b);
+    } else if (b < 0.0) != (rem < 0.0) {
+        rem += b;
+        div -= 1.0;
+    }
+    if div == 0.0 {
+        return (0.0f64.copysign(a / b), rem);
+    }
+    let floor = div.floor();
+    (if div - floor > 0.5 { floor + 1.0 } else { floor }, rem)
+}
+
+/// A function of two integers, whose low bits are the result. Division by zero, negative exponents
+/// and negative shifts, which callers refuse, give 0.
+pub(super) fn binary_i128(kind: BinaryKind, a: i128, b: i128, bits: u32) -> i128 {
+    match kind {
+        BinaryKind::FloorDiv if b != 0 => {
+            a.div_euclid(b) - i128::from(b < 0 && a.rem_euclid(b) != 0)
+        }
+        BinaryKind::Rem if b != 0 => {
+            let rem = a % b;
+            if rem != 0 && (rem < 0) != (b < 0) { rem + b } else { rem }
+        }
+        BinaryKind::Fmod if b != 0 => a % b,
+        BinaryKind::Pow if b >= 0 => wrapping_pow(a, b),
+        BinaryKind::And => a & b,
+        BinaryKind::Or => a | b,
+        BinaryKind::Xor => a ^ b,
+        BinaryKind::Shl if (0..i128::from(bits)).contains(&b) => a << b,
+        BinaryKind::Shr if b >= 0 => a >> b.min(127),
+        _ => 0,
+    }
+}
+
+/// By squaring; the low bits are those of the power.
+fn wrapping_pow(mut base: i128, mut exponent: i128) -> i128 {
+    let mut power = 1i128;
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            power = power.wrapping_mul(base);
+        }
+        base = base.wrapping_mul(base);
+        exponent >>= 1;
+    }
+    power
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integer_quotients_round_down() {
+        for a in -20i128..=20 {
+            for b in (-7i128..=7).filter(|&b| b != 0) {
+                let quotient = binary_i128(BinaryKind::FloorDiv, a, b, 8);
+                let rem = binary_i128(BinaryKind::Rem, a, b, 8);
+                assert_eq!(quotient, (a as f64 / b as f64).floor() as i128, "{a} {b}");
+                assert_eq!(quotient * b + rem, a, "{a} {b}");
+            }
+        }
+        assert_eq!(binary_i128(BinaryKind::Pow, -3, 5, 64), -243);
+        assert_eq!(binary_i128(BinaryKind::Shr, -1, 200, 8), -1);
+        assert_eq!(binary_i128(BinaryKind::Shl, 1, 8, 8), 0);
+    }
+
+    #[test]
+    fn float_quotients_are_pythons() {
+        // From Python's divmod.
+        for (a, b, quotient, rem) in [
+            (7.0, 2.0, 3.0, 1.0),
+            (-7.0, 2.0, -4.0, 1.0),
+            (7.0, -2.0, -4.0, -1.0),
+            (1.0, 0.1, 9.0, 0.09999999999999995),
+            (-0.0, 3.0, -0.0, 0.0),
+            (5.0, f64::INFINITY, 0.0, 5.0),
+            (-5.0, f64::INFINITY, -1.0, f64::INFINITY),
+        ] {
+            let got = floor_div_rem(a, b);
+            assert_eq!((got.0.to_bits(), got.1), (f64::to_bits(quotient), rem), "{a} {b}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //! Those of memory and devices are in `memory_errors.rs`.
 
 mod conversions;
+mod elementwise;
 mod reduction;
 mod support;
 

@@ -33,3 +33,31 @@ fn functions_of_one_element() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn functions_of_two_elements() -> Result<()> {
+    let mut random = Random::new(53);
+    for dtype in [F64, F32] {
+        let inputs = [positive(&mut random, dtype, &[2, 3])?, positive(&mut random, dtype, &[3])?];
+        check("pow", &inputs, &|x| x[0].pow(&x[1]))?;
+        check("atan2", &inputs, &|x| x[0].atan2(&x[1]))?;
+        check("hypot", &inputs, &|x| x[0].hypot(&x[1]))?;
+        check("copysign", &inputs, &|x| x[0].copysign(x[1].neg()?))?;
+        check("clamp", &inputs[..1], &|x| x[0].clamp(0.1, 2.0))?;
+        check("lerp", &inputs, &|x| x[0].lerp(&x[1], 0.3))?;
+        check("mul_add", &inputs, &|x| x[0].mul_add(&x[1], &x[0]))?;
+        check("masked_fill", &inputs[..1], &|x| x[0].masked_fill(&x[0].gt(1.0)?, 0.0)?.square())?;
+        // Quotients between 2 and 3: no step is near.
+        let a = BitNetTensor::try_from(vec![2.5f64, 2.2, -2.4])?.to_dtype(dtype)?;
+        let b = BitNetTensor::try_from(vec![1.0f64, 0.97, 1.02])?.to_dtype(dtype)?;
+        check("rem", &[a.clone(), b.clone()], &|x| x[0].rem(&x[1]))?;
+        check("fmod", &[a.clone(), b.clone()], &|x| x[0].fmod(&x[1]))?;
+        check("floor_div", &[a, b], &|x| x[0].floor_div(&x[1]))?;
+    }
+    // Where ln a is not defined, the power's own limits are.
+    let a = BitNetTensor::try_from(vec![0.0f64, 0.0, -2.0])?.with_grad();
+    let y = a.pow(BitNetTensor::try_from(vec![2.0f64, 0.0, 3.0])?)?;
+    let gradients = y.sum(&[], false)?.backward()?;
+    assert_eq!(gradients.get(&a).map(|g| g.to_vec::<f64>()), Some(Ok(vec![0.0, 0.0, 12.0])));
+    Ok(())
+}

@@ -87,14 +87,54 @@ pub const UNARY: [(UnaryKind, UnaryMethod, OwnedMethod); 50] = [
     (UnaryKind::Celu(1.5), |x| x.celu(1.5), |x| x.into_celu(1.5)),
 ];
 
-const BINARY: [(&str, BinaryMethod); 6] = [
+const BINARY: [(&str, BinaryMethod); 18] = [
     ("add", |a, b| a.add(b)),
     ("sub", |a, b| a.sub(b)),
     ("mul", |a, b| a.mul(b)),
     ("div", |a, b| a.div(b)),
     ("maximum", |a, b| a.maximum(b)),
     ("minimum", |a, b| a.minimum(b)),
+    ("floor_div", |a, b| a.floor_div(b)),
+    ("rem", |a, b| a.rem(b)),
+    ("fmod", |a, b| a.fmod(b)),
+    ("pow", |a, b| a.pow(b)),
+    ("atan2", |a, b| a.atan2(b)),
+    ("hypot", |a, b| a.hypot(b)),
+    ("copysign", |a, b| a.copysign(b)),
+    ("bitand", |a, b| a.bitand(b)),
+    ("bitor", |a, b| a.bitor(b)),
+    ("bitxor", |a, b| a.bitxor(b)),
+    ("shl", |a, b| a.shl(b)),
+    ("shr", |a, b| a.shr(b)),
 ];
+
+/// Whether a type has the operation.
+fn is_defined(name: &str, dtype: BitNetDType) -> bool {
+    match name {
+        "div" | "atan2" | "hypot" | "copysign" => dtype.is_float(),
+        "bitand" | "bitor" | "bitxor" | "shl" | "shr" => !dtype.is_float(),
+        _ => true,
+    }
+}
+
+/// Second operands for which integers have a result: divisors that are not 0, small exponents.
+fn second(
+    random: &mut Random,
+    name: &str,
+    dtype: BitNetDType,
+    shape: &[usize],
+) -> Result<BitNetTensor> {
+    let b = random.tensor(dtype, shape)?;
+    if dtype.is_float() || !matches!(name, "floor_div" | "rem" | "fmod" | "pow" | "shl" | "shr") {
+        return Ok(b);
+    }
+    let seven = BitNetTensor::scalar(7u8)?.to_dtype(dtype)?;
+    let small = b.fmod(&seven)?;
+    match name {
+        "pow" | "shl" | "shr" => small.abs(),
+        _ => small.eq(0)?.where_(&seven, &small),
+    }
+}
 
 /// Pairs of shapes that broadcast.
 const BROADCASTS: [(&[usize], &[usize]); 9] = [
@@ -119,6 +159,7 @@ pub(super) fn cases() -> Result<Vec<Case>> {
     gate(&mut cases)?;
     comparisons(&mut cases)?;
     selection(&mut cases)?;
+    truth(&mut cases)?;
     Ok(cases)
 }
 
@@ -191,18 +232,26 @@ fn binary(cases: &mut Vec<Case>) -> Result<()> {
     for dtype in FLOATS.into_iter().chain(INTEGERS) {
         for (name, method) in BINARY {
             // The reference's f64 does not hold what a difference of two u64 wraps to.
-            if (name == "div" && !dtype.is_float()) || (name == "sub" && dtype == U64) {
+            if !is_defined(name, dtype)
+                || (name == "sub" && dtype == U64)
+                || (name == "pow" && matches!(dtype, I64 | U64))
+            {
                 continue;
             }
+            let tolerance = match (name, dtype) {
+                ("pow" | "atan2" | "hypot" | "floor_div", F16 | BF16) => Tolerance::ulps(1.0),
+                ("pow" | "atan2" | "hypot", _) => Tolerance::ulps(2.0),
+                _ => Tolerance::EXACT,
+            };
             let mut add = |what: String, a: BitNetTensor, b: BitNetTensor| {
                 let name = format!("{name} {dtype} {what}");
-                cases.push(Case::new(name, Tolerance::EXACT, vec![a, b], move |x| {
+                cases.push(Case::new(name, tolerance, vec![a, b], move |x| {
                     Ok(vec![method(&x[0], &x[1])?])
                 }));
             };
             for (a, b) in BROADCASTS {
                 let what = format!("{a:?} {b:?}");
-                add(what, random.tensor(dtype, a)?, random.tensor(dtype, b)?);
+                add(what, random.tensor(dtype, a)?, second(&mut random, name, dtype, b)?);
             }
             if dtype.is_float() {
                 let [a, b] = special_pairs(dtype)?;
@@ -211,10 +260,16 @@ fn binary(cases: &mut Vec<Case>) -> Result<()> {
             if matches!(dtype, F32 | I8) {
                 for shape in SHAPES {
                     let what = format!("{shape:?}");
-                    add(what, random.tensor(dtype, shape)?, random.tensor(dtype, shape)?);
+                    add(
+                        what,
+                        random.tensor(dtype, shape)?,
+                        second(&mut random, name, dtype, shape)?,
+                    );
                 }
-                let (a, b) =
-                    (random.tensor(dtype, &[3, 5, 17])?, random.tensor(dtype, &[3, 5, 17])?);
+                let (a, b) = (
+                    random.tensor(dtype, &[3, 5, 17])?,
+                    second(&mut random, name, dtype, &[3, 5, 17])?,
+                );
                 for (first, a) in layouts(&a)? {
                     for (second, b) in layouts(&b)? {
                         add(format!("{first} {second}"), a.clone(), b);
@@ -385,6 +440,36 @@ fn selection(cases: &mut Vec<Case>) -> Result<()> {
         for ((name, condition), (_, a)) in layouts(&condition)?.into_iter().zip(layouts(&a)?) {
             add(name.into(), vec![condition, a, b.clone()]);
         }
+    }
+    Ok(())
+}
+
+fn truth(cases: &mut Vec<Case>) -> Result<()> {
+    let mut random = Random::new(9);
+    for (a, b) in BROADCASTS {
+        let bools = [random.tensor(BitNetDType::Bool, a)?, random.tensor(BitNetDType::Bool, b)?];
+        let name = format!("logic {a:?} {b:?}");
+        cases.push(Case::new(name, Tolerance::EXACT, bools.to_vec(), |x| {
+            let (a, b) = (&x[0], &x[1]);
+            Ok(vec![a.bitand(b)?, a.logical_or(b)?, a.bitxor(b)?, a.logical_not()?, a.bitnot()?])
+        }));
+    }
+    for dtype in FLOATS {
+        cases.push(Case::new(
+            format!("kinds of {dtype}"),
+            Tolerance::EXACT,
+            vec![special(dtype)?],
+            |x| {
+                let x = &x[0];
+                Ok(vec![
+                    x.isnan()?,
+                    x.isinf()?,
+                    x.isfinite()?,
+                    x.clamp(-1.0, 2)?,
+                    x.lerp(2.0, 0.25)?,
+                ])
+            },
+        ));
     }
     Ok(())
 }

@@ -9,9 +9,11 @@ use bitnet_kernels::{Cpu, parallel};
 use half::{bf16, f16};
 
 use crate::cpu::GRAIN;
+use crate::cpu::movement::{as_number, as_number_mut};
 use crate::cpu::spans::{Scratch, Spans};
-use crate::dtype::Number;
+use crate::dtype::{Number, with_number_type};
 use crate::error::{Result, error};
+use crate::ops::{Binary, Op};
 use crate::{BitNetDType, BitNetTensor};
 
 pub(super) use compare::compare;
@@ -50,7 +52,12 @@ pub(super) fn binary(
             load(Operand::Slice(&left), out, Number::cast);
         })
     }
+    check_divisor(kind, a, b)?;
     match a.dtype() {
+        BitNetDType::Bool => {
+            let (a, b) = (&as_number(a)?, &as_number(b)?);
+            as_number_mut(out, |out| native::<u8>(cpu, kind, a, b, out))
+        }
         BitNetDType::U8 => native::<u8>(cpu, kind, a, b, out),
         BitNetDType::U16 => native::<u16>(cpu, kind, a, b, out),
         BitNetDType::U32 => native::<u32>(cpu, kind, a, b, out),
@@ -64,6 +71,34 @@ pub(super) fn binary(
         BitNetDType::F16 => half::<f16>(cpu, kind, a, b, out),
         BitNetDType::BF16 => half::<bf16>(cpu, kind, a, b, out),
         _ => Err(error!(UnsupportedOperation, "binary", &[a, b], "takes numbers")),
+    }
+}
+
+/// Refuses what integers have no result for.
+fn check_divisor(kind: BinaryKind, a: &BitNetTensor, b: &BitNetTensor) -> Result<()> {
+    if !b.dtype().is_integer() {
+        return Ok(());
+    }
+    let (bad, what): (fn(i128) -> bool, _) = match kind {
+        BinaryKind::FloorDiv | BinaryKind::Rem | BinaryKind::Fmod => {
+            (|n| n == 0, "division by zero")
+        }
+        BinaryKind::Pow => (|n| n < 0, "an integer has no negative power"),
+        BinaryKind::Shl | BinaryKind::Shr => (|n| n < 0, "a shift by a negative number"),
+        _ => return Ok(()),
+    };
+    let b_dense = b.contiguous()?;
+    let found = with_number_type!(b.dtype(), T => {
+        b_dense.as_slice::<T>()?.iter().position(|&n| bad(n.to_i128()))
+    }, None);
+    match found {
+        None => Ok(()),
+        Some(n) => Err(error!(
+            ComputationError,
+            Op::from(Binary(kind)).name(),
+            &[a, b],
+            "{what}: element {n} of the second operand"
+        )),
     }
 }
 

@@ -22,27 +22,42 @@ impl Operation for Binary {
             BinaryKind::Div => "div",
             BinaryKind::Max => "maximum",
             BinaryKind::Min => "minimum",
+            BinaryKind::FloorDiv => "floor_div",
+            BinaryKind::Rem => "rem",
+            BinaryKind::Fmod => "fmod",
+            BinaryKind::Pow => "pow",
+            BinaryKind::Atan2 => "atan2",
+            BinaryKind::Hypot => "hypot",
+            BinaryKind::Copysign => "copysign",
+            BinaryKind::And => "bitand",
+            BinaryKind::Or => "bitor",
+            BinaryKind::Xor => "bitxor",
+            BinaryKind::Shl => "shl",
+            BinaryKind::Shr => "shr",
+            _ => "binary",
         }
     }
 
     fn operand_types(&self, inputs: &[&BitNetTensor]) -> Result<Option<OperandTypes>> {
         let dtype = common_type(self.name(), inputs)?;
-        match dtype {
-            BitNetDType::Ternary | BitNetDType::Bool => bail!(
+        let is_logical = matches!(self.0, BinaryKind::And | BinaryKind::Or | BinaryKind::Xor);
+        if dtype == BitNetDType::Ternary || (dtype == BitNetDType::Bool && !is_logical) {
+            bail!(
                 UnsupportedOperation,
                 self.name(),
                 inputs,
                 "not for {}: convert with to_dtype first",
                 inputs[0].dtype()
-            ),
-            dtype if self.0 == BinaryKind::Div && !dtype.is_float() => bail!(
-                DTypeMismatch,
-                self.name(),
-                inputs,
-                "true division takes floats: convert with to_dtype first"
-            ),
-            dtype => Ok(Some(smallvec![dtype, dtype])),
+            );
         }
+        if dtype.is_float() && !self.0.is_for_floats() {
+            bail!(DTypeMismatch, self.name(), inputs, "floats have no bits to combine");
+        }
+        if dtype.is_integer() && !self.0.is_for_integers() {
+            let what = if self.0 == BinaryKind::Div { "true division takes" } else { "takes" };
+            bail!(DTypeMismatch, self.name(), inputs, "{what} floats: convert with to_dtype first");
+        }
+        Ok(Some(smallvec![dtype, dtype]))
     }
 
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
@@ -56,32 +71,69 @@ impl Operation for Binary {
 
     fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         let (a, b, dy) = (context.inputs[0], context.inputs[1], context.gradient);
-        let (da, db) = match self.0 {
-            BinaryKind::Add => (dy.clone(), dy.clone()),
-            BinaryKind::Sub => (dy.clone(), dy.neg()?),
-            BinaryKind::Mul => (dy.mul(b)?, dy.mul(a)?),
-            BinaryKind::Div => {
-                let da = dy.div(b)?;
-                let db = da.mul(context.output())?.neg()?;
-                (da, db)
-            }
-            // Of equal elements each has half of the gradient, as in PyTorch.
-            BinaryKind::Max | BinaryKind::Min => {
-                let (a, b) = (&a.to_dtype(dy.dtype())?, &b.to_dtype(dy.dtype())?);
-                let first = if self.0 == BinaryKind::Max { a.gt(b)? } else { a.lt(b)? };
-                let half = dy.mul(0.5)?;
-                let zero = dy.scalar_like(0.0)?;
-                let tie = a.eq(b)?;
-                let da = tie.where_(&half, first.where_(dy, &zero)?)?;
-                let db = tie.where_(&half, first.where_(&zero, dy)?)?;
-                (da, db)
-            }
-        };
+        if !dy.dtype().is_float() {
+            return Ok(smallvec![None, None]);
+        }
+        let (da, db) = gradients(self.0, a, b, context.output(), dy)?;
         Ok(smallvec![
             Some(da.to_dtype(a.dtype())?.sum_to(a.shape())?),
             Some(db.to_dtype(b.dtype())?.sum_to(b.shape())?)
         ])
     }
+}
+
+/// The gradients of both operands, broadcast.
+fn gradients(
+    kind: BinaryKind,
+    a: &BitNetTensor,
+    b: &BitNetTensor,
+    y: &BitNetTensor,
+    dy: &BitNetTensor,
+) -> Result<(BitNetTensor, BitNetTensor)> {
+    Ok(match kind {
+        BinaryKind::Add => (dy.clone(), dy.clone()),
+        BinaryKind::Sub => (dy.clone(), dy.neg()?),
+        BinaryKind::Mul => (dy.mul(b)?, dy.mul(a)?),
+        BinaryKind::Div => {
+            let da = dy.div(b)?;
+            let db = da.mul(y)?.neg()?;
+            (da, db)
+        }
+        // Of equal elements each has half of the gradient, as in PyTorch.
+        BinaryKind::Max | BinaryKind::Min => {
+            let first = if kind == BinaryKind::Max { a.gt(b)? } else { a.lt(b)? };
+            let (half, tie) = (dy.mul(0.5)?, a.eq(b)?);
+            let zero = dy.scalar_like(0.0)?;
+            let da = tie.where_(&half, first.where_(dy, &zero)?)?;
+            let db = tie.where_(&half, first.where_(&zero, dy)?)?;
+            (da, db)
+        }
+        // a = b ⌊a/b⌋ + rem: the quotient is flat wherever there is a derivative.
+        BinaryKind::FloorDiv => (dy.mul(0.0)?, dy.mul(0.0)?),
+        BinaryKind::Rem => (dy.clone(), dy.mul(a.floor_div(b)?)?.neg()?),
+        BinaryKind::Fmod => (dy.clone(), dy.mul(a.div(b)?.trunc()?)?.neg()?),
+        BinaryKind::Pow => {
+            // b a^(b−1), also where a is 0; a^b ln a, whose limit at a = 0 < b is 0.
+            let da = dy.mul(b)?.mul(a.pow(b.sub(1)?)?)?;
+            let da = b.eq(0)?.where_(&dy.scalar_like(0.0)?, da)?;
+            let db = dy.mul(y)?.mul(a.log()?)?;
+            let vanishes = a.eq(0)?.bitand(b.ge(0)?)?;
+            (da, vanishes.where_(&dy.scalar_like(0.0)?, db)?)
+        }
+        BinaryKind::Atan2 => {
+            let scaled = dy.div(a.square()?.add(b.square()?)?)?;
+            (scaled.mul(b)?, scaled.mul(a)?.neg()?)
+        }
+        BinaryKind::Hypot => {
+            let scaled = dy.div(y)?;
+            (scaled.mul(a)?, scaled.mul(b)?)
+        }
+        BinaryKind::Copysign => {
+            let da = dy.mul(y.div(a)?)?;
+            (a.eq(0.0)?.where_(&dy.scalar_like(0.0)?, da)?, dy.mul(0.0)?)
+        }
+        _ => (dy.scalar_like(0.0)?, dy.scalar_like(0.0)?),
+    })
 }
 
 /// The type that two operands are converted to.
@@ -114,7 +166,7 @@ pub(super) fn broadcast_shape(
 }
 
 macro_rules! binary_methods {
-    ($($(#[$doc:meta])* $method:ident => $kind:ident;)+) => {
+    ($($(#[$doc:meta])* $method:ident => $kind:ident, $a:literal, $b:literal, $y:literal;)+) => {
         /// # Arithmetic
         ///
         /// Shapes broadcast as in NumPy; types promote by [`BitNetDType::promote`]; the other
@@ -123,8 +175,17 @@ macro_rules! binary_methods {
             $(
                 $(#[$doc])*
                 ///
+                /// ```
+                /// use bitnet_tensor::BitNetTensor;
+                #[doc = concat!("let a = BitNetTensor::try_from(vec!", $a, ")?;")]
+                #[doc = concat!("let y = a.", stringify!($method), "(", $b, ")?;")]
+                #[doc = concat!("assert_eq!(y.to_vec()?, ", $y, ");")]
+                /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+                /// ```
+                ///
                 /// # Errors
-                /// `BroadcastError`, `DTypeMismatch`, `DeviceMismatch`.
+                /// `BroadcastError`, `DTypeMismatch`, `DeviceMismatch`; `ComputationError` for an
+                /// integer division by zero, a negative exponent of integers, a negative shift.
                 pub fn $method(&self, other: impl Operand) -> Result<Self> {
                     let other = other.beside(stringify!($method), self)?;
                     apply_one(Binary(BinaryKind::$kind), &[self, &other])
@@ -135,25 +196,41 @@ macro_rules! binary_methods {
 }
 binary_methods! {
     /// The sum.
-    ///
-    /// ```
-    /// use bitnet_tensor::BitNetTensor;
-    /// let column = BitNetTensor::from_vec(vec![0.0f32, 10.0], [2, 1])?;
-    /// let row = BitNetTensor::from_vec(vec![1.0f32, 2.0, 3.0], [3])?;
-    /// assert_eq!(column.add(&row)?.to_vec::<f32>()?, [1.0, 2.0, 3.0, 11.0, 12.0, 13.0]);
-    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
-    /// ```
-    add => Add;
+    add => Add, "[1.0f32, 2.0]", "0.5", "[1.5f32, 2.5]";
     /// The difference.
-    sub => Sub;
+    sub => Sub, "[1.0f32, 2.0]", "0.5", "[0.5f32, 1.5]";
     /// The product.
-    mul => Mul;
+    mul => Mul, "[1.0f32, 2.0]", "0.5", "[0.5f32, 1.0]";
     /// The quotient of floats.
-    div => Div;
+    div => Div, "[1.0f32, 2.0]", "4", "[0.25f32, 0.5]";
     /// The larger of the two; NaN when one is.
-    maximum => Max;
+    maximum => Max, "[1.0f32, 2.0]", "1.5", "[1.5f32, 2.0]";
     /// The smaller of the two; NaN when one is.
-    minimum => Min;
+    minimum => Min, "[1.0f32, 2.0]", "1.5", "[1.0f32, 1.5]";
+    /// The quotient rounded down, as Python's `//`.
+    floor_div => FloorDiv, "[7i32, -7]", "2", "[3i32, -4]";
+    /// The remainder with the sign of the divisor, as Python's `%` and NumPy's `remainder`.
+    rem => Rem, "[7i32, -7]", "3", "[1i32, 2]";
+    /// The remainder with the sign of the dividend, as C's and NumPy's `fmod`.
+    fmod => Fmod, "[7i32, -7]", "3", "[1i32, -1]";
+    /// The power; of integers with exponents that are not negative.
+    pow => Pow, "[2.0f32, 3.0]", "2", "[4.0f32, 9.0]";
+    /// The angle of the point (`other`, this) in (−π, π].
+    atan2 => Atan2, "[0.0f32, 0.0]", "1.0", "[0.0f32, 0.0]";
+    /// `√(a² + b²)` without overflow.
+    hypot => Hypot, "[3.0f32, 6.0]", "4.0", "[5.0f32, 52.0f32.sqrt()]";
+    /// These magnitudes with the signs of `other`.
+    copysign => Copysign, "[3.0f32, -6.0]", "-1.0", "[-3.0f32, -6.0]";
+    /// The bits that both integers have; of `Bool`: both.
+    bitand => And, "[0b1100u8, 0b1010]", "0b0110", "[0b0100u8, 0b0010]";
+    /// The bits that one of the integers has; of `Bool`: either.
+    bitor => Or, "[0b1100u8, 0b1010]", "0b0110", "[0b1110u8, 0b1110]";
+    /// The bits that exactly one of the integers has; of `Bool`: exactly one.
+    bitxor => Xor, "[0b1100u8, 0b1010]", "0b0110", "[0b1010u8, 0b1100]";
+    /// Shifted left: `a · 2ᵇ`, wrapping; 0 from the width of the type on.
+    shl => Shl, "[1u8, 3]", "7", "[128u8, 128]";
+    /// Shifted right: `⌊a / 2ᵇ⌋`, so that the sign stays.
+    shr => Shr, "[64i8, -64]", "3", "[8i8, -8]";
 }
 
 impl BitNetTensor {

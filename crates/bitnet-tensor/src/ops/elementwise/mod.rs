@@ -1,7 +1,9 @@
 //! Functions of elements that have the same place in every operand.
 
 mod binary;
+mod blend;
 mod compare;
+mod logic;
 mod operand;
 mod operators;
 mod select;

@@ -49,6 +49,61 @@ operators! {
     Sub, sub, SubAssign, sub_assign => Sub;
     Mul, mul, MulAssign, mul_assign => Mul;
     Div, div, DivAssign, div_assign => Div;
+    Rem, rem, RemAssign, rem_assign => Rem;
+    BitAnd, bitand, BitAndAssign, bitand_assign => And;
+    BitOr, bitor, BitOrAssign, bitor_assign => Or;
+    BitXor, bitxor, BitXorAssign, bitxor_assign => Xor;
+    Shl, shl, ShlAssign, shl_assign => Shl;
+    Shr, shr, ShrAssign, shr_assign => Shr;
+}
+
+/// A number on the left takes the type of the tensor.
+macro_rules! operators_of_numbers {
+    ($($number:ty),+) => {
+        operators_of_numbers!(each Add, add; Sub, sub; Mul, mul; Div, div; Rem, rem => $($number),+);
+    };
+    (each $($Trait:ident, $operator:ident);+ => $number:ty $(, $more:ty)*) => {
+        $(
+            impl ops::$Trait<&BitNetTensor> for $number {
+                type Output = BitNetTensor;
+                /// # Panics
+                /// With the message of the method's error.
+                #[track_caller]
+                fn $operator(self, other: &BitNetTensor) -> BitNetTensor {
+                    unwrap(left(self, stringify!($operator), other).and_then(|a| {
+                        BitNetTensor::$operator(&a, other)
+                    }))
+                }
+            }
+
+            impl ops::$Trait<BitNetTensor> for $number {
+                type Output = BitNetTensor;
+                /// # Panics
+                /// With the message of the method's error.
+                #[track_caller]
+                fn $operator(self, other: BitNetTensor) -> BitNetTensor {
+                    ops::$Trait::$operator(self, &other)
+                }
+            }
+        )+
+        operators_of_numbers!(each $($Trait, $operator);+ => $($more),*);
+    };
+    (each $($Trait:ident, $operator:ident);+ =>) => {};
+}
+operators_of_numbers!(f32, f64, i32, i64, u8, u32, usize);
+
+fn left(number: impl Operand, name: &'static str, other: &BitNetTensor) -> Result<BitNetTensor> {
+    Ok(number.beside(name, other)?.into_owned())
+}
+
+impl ops::Not for &BitNetTensor {
+    type Output = BitNetTensor;
+    /// # Panics
+    /// With the message of [`bitnot`](BitNetTensor::bitnot)'s error.
+    #[track_caller]
+    fn not(self) -> BitNetTensor {
+        unwrap(self.bitnot())
+    }
 }
 
 impl ops::Neg for &BitNetTensor {

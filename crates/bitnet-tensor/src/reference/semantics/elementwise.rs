@@ -83,19 +83,61 @@ pub(super) fn binary(kind: BinaryKind, a: f64, b: f64) -> f64 {
                 b
             }
         }
+        BinaryKind::FloorDiv if b == 0.0 => a / b,
+        BinaryKind::FloorDiv => {
+            let rem = libm::fmod(a, b);
+            let below = rem != 0.0 && (rem < 0.0) != (b < 0.0);
+            let quotient = ((a - rem) / b).round() - f64::from(u8::from(below));
+            if quotient == 0.0 { quotient.copysign(a / b) } else { quotient }
+        }
+        BinaryKind::Rem => {
+            let rem = libm::fmod(a, b);
+            match () {
+                () if rem.is_nan() => rem,
+                () if rem == 0.0 => rem.copysign(b),
+                () if (rem < 0.0) != (b < 0.0) => rem + b,
+                () => rem,
+            }
+        }
+        BinaryKind::Fmod => libm::fmod(a, b),
+        BinaryKind::Pow => libm::pow(a, b),
+        BinaryKind::Atan2 => libm::atan2(a, b),
+        BinaryKind::Hypot => libm::hypot(a, b),
+        BinaryKind::Copysign => a.copysign(b),
+        // Shape inference lets only integers and truth values have their bits combined.
+        _ => f64::NAN,
     }
 }
 
-pub(super) fn integer_binary(kind: BinaryKind, a: i128, b: i128) -> i128 {
-    match kind {
+/// The result, of which the caller keeps the low bits, or why there is none.
+pub(super) fn integer_binary(kind: BinaryKind, a: i128, b: i128) -> Result<i128, String> {
+    let floor = |a: i128, b: i128| {
+        (a - a.rem_euclid(b.abs())) / b - i128::from(b < 0 && a.rem_euclid(b.abs()) != 0)
+    };
+    Ok(match kind {
         BinaryKind::Add => a + b,
         BinaryKind::Sub => a - b,
         BinaryKind::Mul => a * b,
         BinaryKind::Max => a.max(b),
         BinaryKind::Min => a.min(b),
-        // Shape inference lets only floats be divided.
-        BinaryKind::Div => a.checked_div(b).unwrap_or(0),
-    }
+        BinaryKind::FloorDiv | BinaryKind::Rem | BinaryKind::Fmod if b == 0 => {
+            return Err("division by zero".into());
+        }
+        BinaryKind::FloorDiv => floor(a, b),
+        BinaryKind::Rem => a - b * floor(a, b),
+        BinaryKind::Fmod => a % b,
+        BinaryKind::Pow if b < 0 => return Err("an integer has no negative power".into()),
+        BinaryKind::Pow => (0..b).fold(1, |power: i128, _| power.wrapping_mul(a)),
+        BinaryKind::And => a & b,
+        BinaryKind::Or => a | b,
+        BinaryKind::Xor => a ^ b,
+        BinaryKind::Shl | BinaryKind::Shr if b < 0 => {
+            return Err("a shift by a negative number".into());
+        }
+        BinaryKind::Shl => (0..b.min(64)).fold(a, |n: i128, _| n.wrapping_mul(2)),
+        BinaryKind::Shr => (0..b.min(127)).fold(a, |n, _| n.div_euclid(2)),
+        _ => return Err("integers have no such operation".into()),
+    })
 }
 
 /// Width and signedness of an integer type.

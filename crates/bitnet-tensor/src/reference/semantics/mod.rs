@@ -108,12 +108,19 @@ pub(super) fn evaluate(op: &Op, inputs: &[Array]) -> Result<Vec<Vec<f64>>, Strin
             let b = &inputs[1];
             let shape = broadcast_shape(&x.shape, &b.shape);
             let pairs = indices(&shape).map(|i| (x.broadcast_at(&i), b.broadcast_at(&i)));
-            match integer_bits(x.dtype) {
+            // Truth values are the bytes 0 and 1.
+            let bits = match x.dtype {
+                BitNetDType::Bool => Some((8, false)),
+                dtype => integer_bits(dtype),
+            };
+            match bits {
                 None => one(pairs.map(|(a, b)| binary(op.0, a, b)).collect()),
                 // A product of two u32 is longer than the 53 bits of an f64.
-                bits => one(pairs
-                    .map(|(a, b)| wrap(integer_binary(op.0, a as i128, b as i128), bits))
-                    .collect()),
+                bits => {
+                    let results = pairs
+                        .map(|(a, b)| Ok(wrap(integer_binary(op.0, a as i128, b as i128)?, bits)));
+                    results.collect::<Result<_, String>>().and_then(one)
+                }
             }
         }
         Op::Compare(op) => {
