@@ -103,3 +103,51 @@ fn sixty_four_bit_integers_wrap_around_and_keep_their_order() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn orders_of_sixty_four_bit_integers_are_exact() -> Result<()> {
+    let numbers = [1i64 << 60, (1 << 60) + 1, i64::MIN, -1, i64::MAX, (1 << 60) - 1, i64::MIN, 0];
+    let x = BitNetTensor::from_slice(&numbers, [8])?;
+    let mut sorted = numbers;
+    sorted.sort();
+    let (values, places) = x.sort(0, false)?;
+    assert_eq!(values.to_vec::<i64>()?, sorted);
+    assert_eq!(places.to_vec::<i64>()?, [2, 6, 3, 7, 5, 0, 1, 4]);
+    assert_eq!(x.topk(3, 0, true)?.0.to_vec::<i64>()?, [sorted[7], sorted[6], sorted[5]]);
+    assert_eq!(values.searchsorted(&x, true)?.to_vec::<i64>()?, [6, 7, 2, 3, 8, 5, 2, 4]);
+    assert_eq!(x.unique(None)?.counts.to_vec::<i64>()?, [2, 1, 1, 1, 1, 1, 1]);
+    assert_eq!(x.cummax(0)?.1.to_vec::<i64>()?, [0, 1, 1, 1, 4, 4, 4, 4]);
+    let mut sum = 0i64;
+    let sums: Vec<i64> = numbers
+        .iter()
+        .map(|&x| {
+            sum = sum.wrapping_add(x);
+            sum
+        })
+        .collect();
+    assert_eq!(x.cumsum(0)?.to_vec::<i64>()?, sums);
+    let unsigned = x.to_dtype(bitnet_tensor::BitNetDType::U64)?;
+    let mut sorted = numbers.map(|x| x as u64);
+    sorted.sort();
+    assert_eq!(unsigned.sort(0, false)?.0.to_vec::<u64>()?, sorted);
+    sorted.reverse();
+    assert_eq!(unsigned.sort(0, true)?.0.to_vec::<u64>()?, sorted);
+    Ok(())
+}
+
+#[test]
+fn variances_far_from_zero_keep_their_digits() -> Result<()> {
+    // Offsets that leave few digits for the spread of 0, 1, 2, 3.
+    let spread: Vec<f64> = (0..4000).map(|i| f64::from(i % 4)).collect();
+    for offset in [0.0, 1e6, 1e12] {
+        let values: Vec<f64> = spread.iter().map(|x| x + offset).collect();
+        let x = BitNetTensor::from_vec(values, [4000])?;
+        assert_eq!(x.var(&[], 0, false)?.item::<f64>()?, 1.25);
+        let columns = x.reshape([200, 20])?.transpose(0, 1)?.copy()?.transpose(0, 1)?;
+        assert_eq!(columns.var(&[1], 0, false)?.to_vec::<f64>()?, [1.25; 200]);
+        assert_eq!(x.reshape([40, 100])?.var(&[0], 0, false)?.to_vec::<f64>()?, [0.0; 100]);
+    }
+    let values: Vec<f32> = spread.iter().map(|&x| x as f32 + 4_000_000.0).collect();
+    assert_eq!(BitNetTensor::from_vec(values, [4000])?.var(&[], 0, false)?.item::<f32>()?, 1.25);
+    Ok(())
+}

@@ -285,8 +285,9 @@ mod tests {
                 }
                 for &cpu in Cpu::available() {
                     assert_eq!(argmax(cpu, &x), naive_argmax(&x, 1.0), "{len} {seed} {cpu}");
-                    let smallest = x[naive_argmax(&x, -1.0)];
-                    assert_eq!(reference::bits(&[min(cpu, &x)]), reference::bits(&[smallest]));
+                    let smallest = naive_argmax(&x, -1.0);
+                    assert_eq!(argmin(cpu, &x), smallest, "{len} {seed} {cpu}");
+                    assert_eq!(reference::bits(&[min(cpu, &x)]), reference::bits(&[x[smallest]]));
                 }
             }
         }
