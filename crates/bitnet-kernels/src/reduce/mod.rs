@@ -3,8 +3,12 @@
 //! Sums go through sixty-four partial sums per block of 1024 numbers and add the blocks in
 //! `f64`: fixed by the length alone, and close to the exact sum whatever it is.
 
+mod columns;
+mod extreme;
 mod rows;
 
+pub use columns::add_rows;
+pub use extreme::{argmax, argmin, max, min};
 pub(crate) use rows::{mean_square, row_grain};
 pub use rows::{rms_norm_rows, softmax_rows};
 
@@ -39,48 +43,6 @@ pub fn mean(cpu: Cpu, x: &[f32]) -> f32 {
 /// The mean of the absolute values, in `f64`; NaN for no numbers.
 pub(crate) fn mean_abs(cpu: Cpu, x: &[f32]) -> f64 {
     sum_f64(cpu, Term::Abs, x) / x.len() as f64
-}
-
-/// The largest number; NaN if any is.
-///
-/// # Panics
-/// If there is none.
-pub fn max(cpu: Cpu, x: &[f32]) -> f32 {
-    x[argmax(cpu, x)]
-}
-
-/// The smallest number; NaN if any is.
-///
-/// # Panics
-/// If there is none.
-pub fn min(cpu: Cpu, x: &[f32]) -> f32 {
-    x[argmin(cpu, x)]
-}
-
-/// The index of the first largest number, or of the first NaN if there is one (as NumPy).
-///
-/// # Panics
-/// If there is no number.
-///
-/// ```
-/// use bitnet_kernels::{Cpu, reduce};
-/// assert_eq!(reduce::argmax(Cpu::best(), &[1.0, 7.0, -2.0, 7.0]), 1);
-/// ```
-pub fn argmax(cpu: Cpu, x: &[f32]) -> usize {
-    extreme(cpu, x, false)
-}
-
-/// The index of the first smallest number, or of the first NaN if there is one.
-///
-/// # Panics
-/// If there is no number.
-///
-/// ```
-/// use bitnet_kernels::{Cpu, reduce};
-/// assert_eq!(reduce::argmin(Cpu::best(), &[1.0, -7.0, -2.0, -7.0]), 1);
-/// ```
-pub fn argmin(cpu: Cpu, x: &[f32]) -> usize {
-    extreme(cpu, x, true)
 }
 
 /// ln Σ e^x without overflow: the normalizer of `softmax`, so that `x[i] − log_sum_exp(x)` is
@@ -184,69 +146,10 @@ fn sum_lanes<S: Simd>(s: S, x: &[f32], fill: f32, f: impl LaneFn) -> f32 {
     s.reduce_add(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])))
 }
 
-/// The index of the first largest (smallest, if `negate`) number or first NaN.
-fn extreme(cpu: Cpu, x: &[f32], negate: bool) -> usize {
-    assert!(!x.is_empty(), "the largest or smallest of no numbers");
-    let span_best = |span: usize| {
-        let start = span * SPAN;
-        start + cpu.run(Extreme { x: &x[start..x.len().min(start + SPAN)], negate })
-    };
-    let spans = x.len().div_ceil(SPAN);
-    if spans == 1 {
-        return span_best(0);
-    }
-    let mut best = vec![0; spans];
-    parallel::for_each_chunk_mut(&mut best, 1, |span, best| best[0] = span_best(span));
-    let better = |a: usize, b: usize| match negate {
-        _ if x[a].is_nan() => false,
-        _ if x[b].is_nan() => true,
-        false => x[b] > x[a],
-        true => x[b] < x[a],
-    };
-    best.into_iter().reduce(|a, b| if better(a, b) { b } else { a }).unwrap_or(0)
-}
-
-struct Extreme<'a> {
-    x: &'a [f32],
-    negate: bool,
-}
-
-impl Kernel for Extreme<'_> {
-    type Output = usize;
-
-    /// Finds the block that holds the winner with vectors, then its place in the block.
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> usize {
-        let sign = s.splat(if self.negate { -1.0 } else { 1.0 });
-        let mut best = (0, f32::NEG_INFINITY);
-        for (index, block) in self.x.chunks(BLOCK).enumerate() {
-            // Two accumulators: the numbers, and zero unless a NaN came by.
-            let (mut largest, mut nan) = (s.splat(f32::NEG_INFINITY), s.splat(0.0));
-            for part in block.chunks(LANES) {
-                let v = s.load_partial(part, part[0]);
-                largest = s.max(s.mul(v, sign), largest);
-                nan = s.select(s.is_nan(v), v, nan);
-            }
-            if s.to_array(nan).iter().any(|v| v.is_nan()) {
-                let place = block.iter().position(|v| v.is_nan());
-                return index * BLOCK + place.unwrap_or(0);
-            }
-            let largest = s.reduce_max(largest);
-            if largest > best.1 {
-                best = (index, largest);
-            }
-        }
-        let wanted = if self.negate { -best.1 } else { best.1 };
-        let block = &self.x[best.0 * BLOCK..];
-        // Not found only where every number is −∞ (∞ for the smallest): the first one.
-        best.0 * BLOCK + block.iter().position(|&v| v == wanted).unwrap_or(0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reference::{self, LENGTHS};
+    use crate::reference;
 
     #[test]
     fn sums_are_accurate_and_the_same_on_all_tiers() {
@@ -260,41 +163,6 @@ mod tests {
         }
         assert!(mean(Cpu::best(), &[]).is_nan());
         assert_eq!(mean(Cpu::best(), &[1.0, 2.0]), 1.5);
-    }
-
-    fn naive_argmax(x: &[f32], sign: f32) -> usize {
-        let mut best = 0;
-        for i in 1..x.len() {
-            if !x[best].is_nan() && (x[i].is_nan() || x[i] * sign > x[best] * sign) {
-                best = i;
-            }
-        }
-        best
-    }
-
-    #[test]
-    fn extremes_are_the_first_and_nan_wins() {
-        for len in LENGTHS.into_iter().chain([5000, SPAN + 5, 3 * SPAN]).filter(|&len| len > 0) {
-            for seed in 0..4 {
-                let mut x = reference::awkward_floats(len, seed);
-                if seed > 0 {
-                    x.iter_mut().filter(|v| v.is_nan()).for_each(|v| *v = 2.0);
-                }
-                if seed > 1 {
-                    x.iter_mut().for_each(|v| *v = v.clamp(-3.0, 3.0).round());
-                }
-                for &cpu in Cpu::available() {
-                    assert_eq!(argmax(cpu, &x), naive_argmax(&x, 1.0), "{len} {seed} {cpu}");
-                    let smallest = naive_argmax(&x, -1.0);
-                    assert_eq!(argmin(cpu, &x), smallest, "{len} {seed} {cpu}");
-                    assert_eq!(reference::bits(&[min(cpu, &x)]), reference::bits(&[x[smallest]]));
-                }
-            }
-        }
-        for &cpu in Cpu::available() {
-            assert_eq!(argmax(cpu, &[f32::NEG_INFINITY; 40]), 0);
-            assert_eq!(min(cpu, &[f32::INFINITY; 40]), f32::INFINITY);
-        }
     }
 
     #[test]

@@ -88,6 +88,7 @@ impl Lines {
 
     /// Calls `step` with each row of some lines of the part `outer`, in the order of the axis: the
     /// place of the row in the part, its index along the axis, and the place of its first line.
+    /// Where the part is one line, a row is a stretch of it.
     fn walk<W: Copy + Default>(
         &self,
         source: &dyn Source<W>,
@@ -100,9 +101,7 @@ impl Lines {
             for at in (0..self.length).step_by(BLOCK) {
                 let block = &mut buffer[..BLOCK.min(self.length - at)];
                 source.read(&self.along.spans, displacement, at, block);
-                for (i, x) in block.iter().enumerate() {
-                    step(at + i, at + i, 0, std::slice::from_ref(x));
-                }
+                step(at, at, 0, block);
             }
             return;
         }
@@ -131,9 +130,17 @@ where
     parallel::for_each_chunk_mut(&mut steps, part, |outer, steps| {
         let mut states = vec![fold.begin(0); lines.inner];
         lines.walk(source, outer, &mut |place, at, line, row| {
+            let steps = &mut steps[place..][..row.len()];
+            if let [state] = &mut states[..] {
+                for (step, x) in steps.iter_mut().zip(row) {
+                    fold.along(state, std::slice::from_ref(x), at);
+                    *step = *state;
+                }
+                return;
+            }
             let states = &mut states[line..][..row.len()];
             fold.across(states, row, at);
-            steps[place..][..row.len()].copy_from_slice(states);
+            steps.copy_from_slice(states);
         });
     });
     steps
@@ -149,10 +156,13 @@ fn running_places<W: Ordered>(
     parallel::for_each_chunk_mut(places, lines.part(), |outer, places| {
         let mut best = vec![(W::weakest(largest), 0i64); lines.inner];
         lines.walk(source, outer, &mut |place, at, line, row| {
-            let best = &mut best[line..][..row.len()];
-            for ((best, &x), out) in best.iter_mut().zip(row).zip(&mut places[place..]) {
+            let places = &mut places[place..][..row.len()];
+            let along = usize::from(lines.inner == 1);
+            for (i, (&x, out)) in row.iter().zip(places).enumerate() {
+                // The same line again, one further, or the next line.
+                let best = &mut best[line + i * (1 - along)];
                 if !best.0.beats(x, largest) {
-                    *best = (x, at as i64);
+                    *best = (x, (at + i * along) as i64);
                 }
                 *out = best.1;
             }

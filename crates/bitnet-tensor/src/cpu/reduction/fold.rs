@@ -1,5 +1,7 @@
 //! The one loop of all reductions.
 
+use std::ops::Range;
+
 use bitnet_kernels::parallel;
 
 use super::plan::Plan;
@@ -27,6 +29,15 @@ pub(super) trait Fold: Sync {
 
 /// The final state of each result.
 pub(super) fn fold<F: Fold>(plan: &Plan, source: &dyn Source<F::Wide>, fold: &F) -> Vec<F::State> {
+    fold_by(plan, fold, |states, output, piece| run(plan, source, fold, states, output, piece))
+}
+
+/// [`fold`] with another way to take one piece of the results from `output` on into their states.
+pub(super) fn fold_by<F: Fold>(
+    plan: &Plan,
+    fold: &F,
+    run: impl Fn(&mut [F::State], usize, usize) + Sync,
+) -> Vec<F::State> {
     let outputs = plan.kept.count;
     if outputs == 0 || plan.reduced.count == 0 {
         return (0..outputs).map(|output| fold.begin(output)).collect();
@@ -41,7 +52,7 @@ pub(super) fn fold<F: Fold>(plan: &Plan, source: &dyn Source<F::Wide>, fold: &F)
             let (piece, output) = (at / outputs, at % outputs);
             let here = states.len().min(outputs - output);
             let (now, rest) = states.split_at_mut(here);
-            run(plan, source, fold, now, output, piece);
+            run(now, output, piece);
             states = rest;
             at += here;
         }
@@ -65,8 +76,7 @@ fn run<F: Fold>(
     output: usize,
     piece: usize,
 ) {
-    let first = piece * plan.piece;
-    let last = plan.reduced.count.min(first.saturating_add(plan.piece));
+    let Range { start: first, end: last } = plan.range(piece);
     let mut buffer = [F::Wide::default(); BLOCK];
     if plan.across {
         for (i, states) in states.chunks_mut(BLOCK).enumerate() {

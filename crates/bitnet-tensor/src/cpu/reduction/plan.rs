@@ -6,6 +6,8 @@
 //! transposed and nothing is copied. Long reductions are cut into pieces by their shape alone, so
 //! that they do not depend on the number of threads.
 
+use std::ops::Range;
+
 use smallvec::SmallVec;
 
 use crate::cpu::GRAIN;
@@ -52,6 +54,21 @@ impl Side {
         sum
     }
 
+    /// The distance from each element to the next, where it is the same for all and not backwards.
+    fn single_stride(&self) -> Option<usize> {
+        let axes = self.layout.shape().iter().zip(self.layout.strides());
+        let mut axes = axes.filter(|&(&size, _)| size > 1).rev();
+        let Some((&size, &stride)) = axes.next() else { return Some(0) };
+        let mut reach = stride.checked_mul(size as isize)?;
+        for (&size, &outer) in axes {
+            if outer != reach {
+                return None;
+            }
+            reach = reach.checked_mul(size as isize)?;
+        }
+        usize::try_from(stride).ok()
+    }
+
     /// The shortest way between two different elements.
     fn stride(&self) -> usize {
         let axes = self.layout.shape().iter().zip(self.layout.strides());
@@ -86,6 +103,12 @@ impl Plan {
         Self { kept, reduced, across, piece }
     }
 
+    /// The elements of each result that are in a piece.
+    pub(super) fn range(&self, piece: usize) -> Range<usize> {
+        let first = piece * self.piece;
+        first..self.reduced.count.min(first.saturating_add(self.piece))
+    }
+
     pub(super) fn pieces(&self) -> usize {
         self.reduced.count.div_ceil(self.piece).max(1)
     }
@@ -94,6 +117,14 @@ impl Plan {
     pub(super) fn grain(&self) -> usize {
         let results = (GRAIN / self.piece.min(self.reduced.count).max(1)).max(1);
         if self.across { results.max(self.kept.count.min(256)) } else { results }
+    }
+
+    /// Where the first elements of all results begin and the distance to the next ones, when rows
+    /// across all results lie side by side at equal distances.
+    pub(super) fn columns(&self) -> Option<(usize, usize)> {
+        let layout = &self.kept.layout;
+        let stride = self.reduced.single_stride()?;
+        (layout.is_contiguous() && self.across).then_some((layout.offset(), stride))
     }
 
     /// Where the elements of each result begin, when they are neighbours in order.

@@ -3,7 +3,7 @@
 use bitnet_kernels::{Cpu, parallel, reduce as kernels};
 
 use super::extreme::Extreme;
-use super::fold::fold;
+use super::fold::{fold, fold_by};
 use super::plan::Plan;
 use super::source::{Reading, bytes_of_bool, floats, integers, write_floats, write_integers};
 use super::sum::{Compensated, ExactSum, IntegerProduct, IntegerSum, Product, Sum};
@@ -25,6 +25,13 @@ pub(in crate::cpu) fn reduce(
             truth(&plan, op.kind, x, out)
         }
         _ if !x.dtype().is_float() => integer(&plan, op.kind, x, out),
+        ReduceKind::Sum | ReduceKind::Mean
+            if x.dtype() == BitNetDType::F32 && plan.columns().is_some() =>
+        {
+            let values = columns_of_f32(cpu, &plan, x)?;
+            let count = if op.kind == ReduceKind::Mean { plan.reduced.count as f64 } else { 1.0 };
+            write_floats(&values.iter().map(|sum| sum / count).collect::<Vec<f64>>(), out)
+        }
         kind => match row_kernel(kind).filter(|_| x.dtype() == BitNetDType::F32) {
             Some(kernel) if plan.reduced.count > 0 && plan.rows().is_some() => {
                 rows_of_f32(cpu, &plan, kernel, x, out)
@@ -57,6 +64,16 @@ pub(super) fn rows_of_f32(
     let (data, columns) = (x.host_data::<f32>()?, plan.reduced.count);
     fill_rows(out.try_mut::<f32>()?, columns, |row| kernel(cpu, &data[start(row)..][..columns]));
     Ok(())
+}
+
+/// The sums of columns whose rows lie side by side.
+fn columns_of_f32(cpu: Cpu, plan: &Plan, x: &BitNetTensor) -> Result<Vec<f64>> {
+    let (data, columns) = (x.host_data::<f32>()?, plan.columns());
+    Ok(fold_by(plan, &Sum, |sums, output, piece| {
+        let (Some((start, stride)), range) = (columns, plan.range(piece)) else { return };
+        let first = start + range.start * stride + output;
+        kernels::add_rows(cpu, &data[first..], stride, range.len(), sums);
+    }))
 }
 
 /// `out[row] = value(row)`, each row costing `columns` elements of work.
