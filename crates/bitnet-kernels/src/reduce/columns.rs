@@ -83,7 +83,9 @@ mod tests {
 
     #[test]
     fn rows_are_added_as_by_hand_and_the_same_on_all_tiers() {
-        for (rows, columns, stride) in [(1, 1, 1), (2, 3, 5), (16, 64, 64), (17, 65, 70), (100, 130, 130)] {
+        for (rows, columns, stride) in
+            [(1, 1, 1), (2, 3, 5), (16, 64, 64), (17, 65, 70), (100, 130, 130)]
+        {
             let x = reference::uniform((rows - 1) * stride + columns, 9);
             let mut sums = Vec::new();
             for &cpu in Cpu::available() {
