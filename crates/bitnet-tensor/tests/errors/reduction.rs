@@ -163,3 +163,36 @@ fn orders_and_searches() {
         "sort(ternary[4, 8]): permute(ternary[4, 8]): a packed weight has no views"
     );
 }
+
+#[test]
+fn counts() {
+    assert_error!(
+        f32s(&[2]).bincount(0),
+        DTypeMismatch,
+        "bincount(f32[2]): takes integers: cast with to_dtype first"
+    );
+    let negative = bitnet_tensor::BitNetTensor::from_vec(vec![1i32, -1], [2]).expect("memory");
+    assert_error!(
+        negative.bincount(0),
+        ComputationError,
+        "bincount(i32[2]): an element is negative"
+    );
+    let huge = bitnet_tensor::BitNetTensor::from_vec(vec![3, u64::MAX], [2]).expect("memory");
+    assert_error!(
+        huge.bincount(0),
+        InvalidTensor,
+        "bincount(u64[2]): 18446744073709551615 counts are too many"
+    );
+    let x = f32s(&[2]);
+    assert_error!(x.histogram(0, None), ComputationError, "histogram(f32[2]): there is no bin");
+    assert_error!(
+        x.histogram(2, Some((1.0, 0.0))),
+        ComputationError,
+        "histogram(f32[2]): no range from 1 to 0"
+    );
+    assert_error!(
+        zeros(&[2], Bool).histogram(2, None),
+        DTypeMismatch,
+        "histogram(bool[2]): takes numbers: cast with to_dtype first"
+    );
+}

@@ -198,6 +198,18 @@ for axis in [0, 1, -1]:
         y = np.unique(x, return_index=True, return_inverse=True, return_counts=True, axis=axis)
         case("unique", [x], [y[0], y[1].astype(np.int64), y[2].astype(np.int64), y[3].astype(np.int64)], axis=axis)
 
+# Counts.
+for x in [integers(np.uint8, 30, low=0, high=9), integers(np.int64, 12, low=0, high=5), np.zeros(0, np.int32)]:
+    for minlength in [0, 4, 20]:
+        case("bincount", [x], [np.bincount(x, minlength=minlength).astype(np.int64)], minlength=minlength)
+for x in [normal(50), normal(40, dtype=np.float64), integers(np.int16, 30, low=-8, high=8), np.full(3, 2, np.float32),
+          np.zeros(0, np.float64)]:
+    for bins in [1, 4, 10]:
+        for span in [None, (-1.0, 1.5)]:
+            counts, ends = np.histogram(x.astype(np.float64) if x.dtype.kind == "i" else x, bins, span)
+            extra = {} if span is None else {"low": span[0], "high": span[1]}
+            case("histogram", [x], [counts.astype(np.int64), ends.astype(x.dtype if x.dtype.kind == "f" else np.float64)], bins=bins, **extra)
+
 # Searches.
 for right in [False, True]:
     side = "right" if right else "left"

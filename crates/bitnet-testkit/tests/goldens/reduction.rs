@@ -49,6 +49,13 @@ fn order(case: &Case<'_>, x: &BitNetTensor) -> Result<Vec<BitNetTensor>> {
         let unique = x.unique(case.has("axis").then(|| case.integer("axis")))?;
         return Ok(vec![unique.values, unique.indices, unique.inverse, unique.counts]);
     }
+    if case.op() == "bincount" {
+        return Ok(vec![x.bincount(case.integer("minlength") as usize)?]);
+    }
+    if case.op() == "histogram" {
+        let range = case.has("low").then(|| (case.float("low"), case.float("high")));
+        return pair(x.histogram(case.integer("bins") as usize, range));
+    }
     let axis = case.integer("axis");
     let k = || case.integer("k") as usize;
     match case.op() {

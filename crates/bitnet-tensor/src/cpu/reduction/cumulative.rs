@@ -133,7 +133,7 @@ where
             let steps = &mut steps[place..][..row.len()];
             if let [state] = &mut states[..] {
                 for (step, x) in steps.iter_mut().zip(row) {
-                    fold.along(state, std::slice::from_ref(x), at);
+                    fold.across(std::slice::from_mut(state), std::slice::from_ref(x), at);
                     *step = *state;
                 }
                 return;

@@ -3,9 +3,10 @@
 use smallvec::smallvec;
 
 use super::axes::one_axis;
+use super::places::sum_to_places;
 use crate::backend::dispatch::{apply, apply_one, composed};
 use crate::error::{Result, bail, error};
-use crate::ops::{Derivative, OperandGradients, Operation, Specs, TensorSpec, no_derivative};
+use crate::ops::{Derivative, OperandGradients, Operation, Specs, TensorSpec};
 use crate::{BitNetDType, BitNetTensor};
 
 /// What runs along an axis.
@@ -75,7 +76,9 @@ impl Operation for Cumulative {
             CumulativeKind::Sum => from_behind(context.gradient, axis)?,
             CumulativeKind::Prod => product_gradient(x, context, axis)?,
             CumulativeKind::Max | CumulativeKind::Min => {
-                return Err(no_derivative(self.name(), context));
+                let last = |x: &BitNetTensor| x.transpose(axis, -1);
+                let (dy, places) = (last(context.gradient)?, last(&context.outputs[1])?);
+                sum_to_places(&dy, &places, x.shape()[self.axis])?.transpose(axis, -1)?
             }
         };
         Ok(smallvec![Some(dx)])

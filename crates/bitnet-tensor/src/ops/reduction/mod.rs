@@ -3,8 +3,10 @@
 mod arg;
 mod axes;
 mod cumulative;
+mod histogram;
 mod logsumexp;
 mod norm;
+mod places;
 mod quantile;
 mod reduce;
 mod search;

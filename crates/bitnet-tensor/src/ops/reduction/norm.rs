@@ -6,7 +6,7 @@ use super::axes::{Axes, float_spec, reduced_shape, resolve_axes};
 use crate::BitNetTensor;
 use crate::backend::dispatch::apply_one;
 use crate::error::{Result, bail};
-use crate::ops::{Derivative, OperandGradients, Operation, Specs, no_derivative};
+use crate::ops::{Derivative, OperandGradients, Operation, Specs};
 
 /// The `p`-norm over `axes`.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,30 +47,20 @@ impl Operation for Norm {
         let dx = if self.p == 0.0 {
             zero.expand(x.shape())?
         } else if self.p == 1.0 {
-            sign(x)?.mul(&dy)?
+            x.sign()?.mul(&dy)?
         } else if self.p.is_infinite() {
             let share = super::reduce::shared(&x.abs()?, &y, &dy, &self.axes)?;
-            sign(x)?.mul(&share)?
+            x.sign()?.mul(&share)?
         } else {
             // Of the quotient, so that no power overflows: |x| is at most the norm for p of 1 and
             // more.
             let quotient = x.abs()?.div(&y)?;
-            let power = match self.p {
-                2.0 => quotient,
-                3.0 => quotient.square()?,
-                _ => return Err(no_derivative(self.name(), context)),
-            };
-            let dx = power.mul(&sign(x)?)?.mul(&dy)?;
+            let power = if self.p == 2.0 { quotient } else { quotient.pow(self.p - 1.0)? };
+            let dx = power.mul(&x.sign()?)?.mul(&dy)?;
             x.eq(0)?.where_(&zero, &dx)?
         };
         Ok(smallvec![Some(dx)])
     }
-}
-
-/// −1, 0 or 1.
-fn sign(x: &BitNetTensor) -> Result<BitNetTensor> {
-    let one = x.scalar_like(1.0)?;
-    x.gt(0)?.where_(&one, &x.lt(0)?.where_(&one.neg()?, 0)?)
 }
 
 /// # Norms

@@ -4,9 +4,10 @@ use smallvec::smallvec;
 
 use super::axes::one_axis;
 use super::cumulative::pair;
+use super::places::back_to_places;
 use crate::backend::dispatch::{apply, composed};
 use crate::error::{Result, bail};
-use crate::ops::{Operation, Specs, TensorSpec};
+use crate::ops::{Derivative, OperandGradients, Operation, Specs, TensorSpec};
 use crate::{BitNetDType, BitNetTensor};
 
 /// The elements of the last axis in order, and the place of each before. Equal ones keep their
@@ -41,6 +42,16 @@ impl Operation for Sort {
             TensorSpec::new(shape.clone(), x.dtype()),
             TensorSpec::new(shape, BitNetDType::I64)
         ])
+    }
+
+    fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
+        let x = context.inputs[0];
+        if !x.dtype().is_float() || context.position > 0 {
+            return Ok(smallvec![None]);
+        }
+        let size = x.shape()[x.rank() - 1];
+        let dx = back_to_places(context.gradient, &context.outputs[1], size)?;
+        Ok(smallvec![Some(dx)])
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) fn cases(cases: &mut Vec<Case>) -> Result<()> {
     let mut random = Random::new(25);
     for dtype in ALL {
         for (layout, x) in layouts(&random.tensor(dtype, &[3, 5, 7])?)? {
-            for axis in [0, 1, 2] {
+            for axis in [0, 2] {
                 running(cases, layout, &x, axis);
                 order(cases, layout, &x, axis);
             }

@@ -13,13 +13,13 @@ pub(super) const ALL: [BitNetDType; 13] =
 pub(super) fn cases(cases: &mut Vec<Case>) -> Result<()> {
     let mut random = Random::new(20);
     for dtype in ALL {
-        for axes in [&[0][..], &[1], &[2], &[0, 1], &[2, 0], &[-1, -2], &[0, 1, 2], &[]] {
-            for (layout, x) in layouts(&random.tensor(dtype, &[4, 5, 17])?)? {
+        for axes in [&[0][..], &[1], &[2, 0], &[-1, -2], &[]] {
+            for (layout, x) in layouts(&random.tensor(dtype, &[3, 4, 17])?)? {
                 reduce(cases, layout, x, axes);
             }
         }
         // Rows read across results, and cut into pieces.
-        for shape in [[33, 16], [130, 40], [3, 1500], [40, 3]] {
+        for shape in [[33, 16], [130, 40], [3, 600], [40, 3]] {
             reduce(cases, "rows", random.tensor(dtype, &shape)?, &[0]);
             reduce(cases, "short", random.tensor(dtype, &shape)?.transpose(0, 1)?, &[0]);
         }
@@ -31,7 +31,7 @@ pub(super) fn cases(cases: &mut Vec<Case>) -> Result<()> {
     }
     for dtype in [F32, F64, I32, Bool] {
         // Long enough for several pieces.
-        reduce(cases, "rows", random.tensor(dtype, &[4200, 17])?, &[0]);
+        reduce(cases, "rows", random.tensor(dtype, &[4200, 16])?, &[0]);
         for count in [1, 2, 15, 16, 17, 31, 64, 65, 1000, 70_000] {
             reduce(cases, "row", random.tensor(dtype, &[count])?, &[]);
             reduce(cases, "backwards", reversed(&random.tensor(dtype, &[count])?)?, &[0]);
