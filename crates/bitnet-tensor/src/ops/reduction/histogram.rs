@@ -92,7 +92,8 @@ impl BitNetTensor {
             let step = (high - low) / bins as f64;
             let mut ends: Vec<f64> = (0..bins).map(|n| n as f64 * step + low).collect();
             ends.push(high);
-            let ends = Self::from_vec(ends, [bins + 1])?.to_dtype(dtype)?.to_device(self.device())?;
+            let ends =
+                Self::from_vec(ends, [bins + 1])?.to_dtype(dtype)?.to_device(self.device())?;
             let before = sorted.searchsorted(&ends.narrow(0, 0, bins)?, false)?;
             let last = sorted.searchsorted(&ends.narrow(0, bins, 1)?, true)?;
             Ok((Self::cat(&[&before, &last], 0)?.diff(1, 0)?, ends))
