@@ -24,6 +24,6 @@ impl Embedding {
     /// # Errors
     /// `ComputationError` for an id outside of the table.
     pub fn forward(&self, ids: &BitNetTensor) -> Result<BitNetTensor> {
-        self.weight.index_select(ids)?.to_dtype(BitNetDType::F32)
+        self.weight.index_select(0, ids)?.to_dtype(BitNetDType::F32)
     }
 }

@@ -92,6 +92,43 @@ impl Layout {
         Self { shape: self.shape.with_size(axis, length), strides, offset }
     }
 
+    /// Windows of `size` elements of `axis`, `dilation` apart, the beginnings `step` apart: `axis`
+    /// counts the windows, and a last axis their elements. The caller has checked that there are
+    /// `count` of them inside the axis.
+    pub(crate) fn windows(
+        &self,
+        axis: usize,
+        count: usize,
+        size: usize,
+        [step, dilation]: [usize; 2],
+    ) -> Self {
+        let mut strides = self.strides.clone();
+        let stride = strides[axis];
+        // Of a single element or window any distance was allowed: it says nothing.
+        strides[axis] = if count > 1 { stride * step as isize } else { 0 };
+        strides.push(if size > 1 { stride * dilation as isize } else { 0 });
+        let shape = self.shape.with_size(axis, count);
+        let shape = shape.iter().copied().chain([size]).collect();
+        Self { shape, strides, offset: self.offset }
+    }
+
+    /// The `length` elements whose indices along both axes grow together from `start`; they become
+    /// the last axis.
+    pub(crate) fn diagonal(&self, axes: [usize; 2], start: [usize; 2], length: usize) -> Self {
+        let [a, b] = axes;
+        let rest = (0..self.shape.rank()).filter(|axis| !axes.contains(axis));
+        let shape = rest.clone().map(|axis| self.shape[axis]).chain([length]).collect();
+        let both = self.strides[a].wrapping_add(self.strides[b]);
+        let strides = rest.map(|axis| self.strides[axis]).chain([both]).collect();
+        let offset = match length == 0 || self.shape.contains(&0) {
+            true => self.offset,
+            false => self.offset.wrapping_add_signed(
+                self.strides[a] * start[0] as isize + self.strides[b] * start[1] as isize,
+            ),
+        };
+        Self { shape, strides, offset }
+    }
+
     /// Axes of size one, and missing leading axes, repeat without storage: stride zero. The
     /// caller has checked that this layout's shape broadcasts to `shape`.
     pub(crate) fn expand(&self, shape: &TensorShape) -> Self {

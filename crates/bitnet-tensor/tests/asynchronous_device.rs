@@ -226,7 +226,7 @@ fn waiting_reports_what_enqueued_work_failed_with() -> Result<()> {
     let mock = MockDevice::register(7)?;
     let table = Random::new(65).floats(&[3, 2])?.to_device(mock.device())?;
     let outside = BitNetTensor::from_vec(vec![3u32], [1])?.to_device(mock.device())?;
-    let _rows = table.index_select(&outside)?;
+    let _rows = table.index_select(0, &outside)?;
     assert!(matches!(mock.synchronize(), Err(TensorOpError::ComputationError(_))));
     Ok(())
 }

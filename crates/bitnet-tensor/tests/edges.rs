@@ -26,7 +26,9 @@ fn no_elements_beside_huge_sizes() -> Result<()> {
     assert!(x.sum(&[1, 2], false)?.to_vec::<f32>()?.is_empty());
     assert!(x.max(&[1, 2], false)?.to_vec::<f32>()?.is_empty());
     assert!(
-        x.index_select(&BitNetTensor::zeros([0], BitNetDType::U32)?)?.to_vec::<f32>()?.is_empty()
+        x.index_select(0, &BitNetTensor::zeros([0], BitNetDType::U32)?)?
+            .to_vec::<f32>()?
+            .is_empty()
     );
     // The result would have elements, more than there can be.
     assert!(matches!(last.sum(&[2], false), Err(TensorOpError::InvalidTensor(_))));

@@ -385,7 +385,7 @@ mod tests {
         let on = |t: Result<BitNetTensor>| t.and_then(|t| t.to_device(mock.device()));
         let table = on(BitNetTensor::from_vec(vec![1.0f32, 2.0], [2])).expect("uploaded");
         let index = on(BitNetTensor::from_vec(vec![7u32], [1])).expect("uploaded");
-        let chosen = table.index_select(&index).expect("enqueued: the index is not known yet");
+        let chosen = table.index_select(0, &index).expect("enqueued: the index is not known yet");
         assert!(matches!(chosen.to_vec::<f32>(), Err(TensorOpError::ComputationError(_))));
     }
 

@@ -111,8 +111,15 @@ impl Backend for CpuBackend {
                 reduction::search_sorted(op, sorted, values, out)
             }
             (Op::Cat(op), inputs, [out]) => movement::cat(op.axis, inputs, out),
-            (Op::IndexSelect(_), [table, indices], [out]) => {
-                movement::index_select(table, indices, out)
+            (Op::IndexSelect(op), [x, indices], [out]) => {
+                movement::index_select(op.axis, x, indices, out)
+            }
+            (Op::Gather(op), [x, index], [out]) => movement::gather(op.axis, x, index, out),
+            (Op::Scatter(op), [target, index, source], [out]) => {
+                movement::scatter(op.axis, op.kind, [target, index, source], out)
+            }
+            (Op::SliceScatter(op), [target, values], [out]) => {
+                movement::slice_scatter(op, target, values, out)
             }
             (Op::MatMul(_), [a, b], [out]) => linalg::matmul(a, b, out),
             (Op::Linear(_), [x, weight], [out]) => linalg::linear(cpu, x, weight, out),
@@ -157,6 +164,9 @@ impl Backend for CpuBackend {
         match (op, others) {
             (Op::Unary(op), []) => elementwise::unary_in_place(self.cpu, op.0, target),
             (Op::Binary(op), [b]) => elementwise::binary_in_place(self.cpu, op.0, target, b),
+            (Op::SliceScatter(op), [values]) => {
+                movement::slice_scatter_in_place(op, target, values)
+            }
             (Op::WriteRows(_), [positions, rows]) => movement::write_rows(target, positions, rows),
             _ => Err(error!(UnsupportedOperation, op.name(), others, "not on the CPU in place")),
         }

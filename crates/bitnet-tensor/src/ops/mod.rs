@@ -179,8 +179,14 @@ operations! {
     View,
     /// Tensors one after the other.
     Cat,
-    /// Chosen rows.
+    /// Slices chosen along an axis.
     IndexSelect,
+    /// Elements chosen one by one along an axis.
+    Gather,
+    /// Elements written one by one along an axis.
+    Scatter,
+    /// A region replaced by other elements.
+    SliceScatter,
     /// Rows written into a tensor, in place.
     WriteRows,
 

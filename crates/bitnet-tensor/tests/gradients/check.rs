@@ -7,16 +7,16 @@ use bitnet_tensor::BitNetDType::F64;
 use bitnet_tensor::{BitNetDType, BitNetTensor, Result};
 use bitnet_testkit::Random;
 
-pub(crate) type Function = dyn Fn(&[BitNetTensor]) -> Result<BitNetTensor>;
+pub(crate) type Function<'a> = dyn Fn(&[BitNetTensor]) -> Result<BitNetTensor> + 'a;
 
-fn scalar_of(function: &Function, inputs: &[BitNetTensor]) -> Result<BitNetTensor> {
+fn scalar_of(function: &Function<'_>, inputs: &[BitNetTensor]) -> Result<BitNetTensor> {
     let y = function(inputs)?.to_dtype(F64)?;
     let weights = Random::new(99).tensor(F64, y.shape())?;
     y.mul(&weights)?.sum(&[], false)
 }
 
 /// Compares the gradients of every input with `(f(x + h) − f(x − h)) / 2h` for each element.
-pub(crate) fn check(name: &str, inputs: &[BitNetTensor], function: &Function) -> Result<()> {
+pub(crate) fn check(name: &str, inputs: &[BitNetTensor], function: &Function<'_>) -> Result<()> {
     let variables: Vec<BitNetTensor> = inputs.iter().map(BitNetTensor::with_grad).collect();
     let gradients = scalar_of(function, &variables)?.backward()?;
     for (n, variable) in variables.iter().enumerate() {
@@ -41,7 +41,12 @@ pub(crate) fn check(name: &str, inputs: &[BitNetTensor], function: &Function) ->
     Ok(())
 }
 
-fn difference(function: &Function, inputs: &[BitNetTensor], n: usize, at: usize) -> Result<f64> {
+fn difference(
+    function: &Function<'_>,
+    inputs: &[BitNetTensor],
+    n: usize,
+    at: usize,
+) -> Result<f64> {
     let step = if inputs[n].dtype() == F64 { 1e-5 } else { f64::from(0.0078125f32) };
     let moved = |by: f64| {
         let mut inputs = inputs.to_vec();

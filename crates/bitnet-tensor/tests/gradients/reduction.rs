@@ -13,7 +13,7 @@ fn over_any_axes() -> Result<()> {
         for axes in [&[0][..], &[1], &[-1, 0], &[]] {
             for keepdims in [false, true] {
                 let x = positive(&mut random, dtype, &[2, 3, 4])?;
-                let one = |name: &str, function: &Function| {
+                let one = |name: &str, function: &Function<'_>| {
                     check(name, std::slice::from_ref(&x), function)
                 };
                 one("sum", &move |x| x[0].square()?.sum(axes, keepdims))?;
@@ -28,8 +28,9 @@ fn over_any_axes() -> Result<()> {
     for axes in [&[0][..], &[1], &[-1, 0], &[]] {
         for keepdims in [false, true] {
             let x = positive(&mut random, F64, &[2, 3, 4])?;
-            let one =
-                |name: &str, function: &Function| check(name, std::slice::from_ref(&x), function);
+            let one = |name: &str, function: &Function<'_>| {
+                check(name, std::slice::from_ref(&x), function)
+            };
             one("max", &move |x| x[0].square()?.max(axes, keepdims))?;
             one("min", &move |x| x[0].square()?.min(axes, keepdims))?;
             for p in [0.0, 0.5, 1.0, 2.0, 2.5, 3.0, -1.0, f64::INFINITY, f64::NEG_INFINITY] {
@@ -91,8 +92,9 @@ fn running() -> Result<()> {
     for dtype in [F64, F32] {
         for axis in [0, 1, -1] {
             let x = positive(&mut random, dtype, &[2, 3, 4])?;
-            let one =
-                |name: &str, function: &Function| check(name, std::slice::from_ref(&x), function);
+            let one = |name: &str, function: &Function<'_>| {
+                check(name, std::slice::from_ref(&x), function)
+            };
             one("cumsum", &move |x| x[0].square()?.cumsum(axis))?;
             one("cumprod", &move |x| x[0].cumprod(axis))?;
             one("diff", &move |x| x[0].square()?.diff(1, axis))?;

@@ -3,6 +3,7 @@
 use bitnet_tensor::BitNetDType::{
     self, BF16, Bool, F16, F32, F64, I8, I16, I32, I64, U8, U16, U32, U64,
 };
+use bitnet_tensor::ops::{PadMode, ScatterKind};
 use bitnet_tensor::{BitNetTensor, Result};
 
 use super::Case;
@@ -18,6 +19,9 @@ pub(super) fn cases() -> Result<Vec<Case>> {
     cat(&mut cases)?;
     index_select(&mut cases)?;
     write_rows(&mut cases)?;
+    choices(&mut cases)?;
+    places(&mut cases)?;
+    arrangements(&mut cases)?;
     Ok(cases)
 }
 
@@ -136,7 +140,7 @@ fn index_select(cases: &mut Vec<Case>) -> Result<()> {
     for dtype in DENSE {
         let operands = vec![random.tensor(dtype, &[9, 17])?, random.indices(9, &[2, 5])?];
         exact(cases, format!("index_select {dtype}"), operands, |x| {
-            Ok(vec![x[0].index_select(&x[1])?])
+            Ok(vec![x[0].index_select(0, &x[1])?])
         });
     }
     let shapes: [(&[usize], &[usize]); 6] = [
@@ -150,13 +154,13 @@ fn index_select(cases: &mut Vec<Case>) -> Result<()> {
     for (table, indices) in shapes {
         let operands = vec![random.floats(table)?, random.indices(table[0], indices)?];
         let name = format!("index_select {table:?} {indices:?}");
-        exact(cases, name, operands, |x| Ok(vec![x[0].index_select(&x[1])?]));
+        exact(cases, name, operands, |x| Ok(vec![x[0].index_select(0, &x[1])?]));
     }
     for (layout, table) in layouts(&random.floats(&[6, 5])?)? {
         let operands =
             vec![table, random.indices(6, &[8, 2])?.slice(0, 7, 4, -2)?.transpose(0, 1)?];
         exact(cases, format!("index_select {layout}"), operands, |x| {
-            Ok(vec![x[0].index_select(&x[1])?])
+            Ok(vec![x[0].index_select(0, &x[1])?])
         });
     }
     Ok(())
@@ -196,6 +200,128 @@ fn write_rows(cases: &mut Vec<Case>) -> Result<()> {
             target.write_rows(&x[1], &x[2])?;
             Ok(vec![target])
         });
+    }
+    Ok(())
+}
+
+/// Integers of [−limit, limit).
+fn signed_indices(random: &mut Random, limit: usize, shape: &[usize]) -> Result<BitNetTensor> {
+    random.indices(2 * limit, shape)?.to_dtype(I64)?.sub(limit)
+}
+
+fn choices(cases: &mut Vec<Case>) -> Result<()> {
+    let mut random = Random::new(15);
+    for dtype in DENSE {
+        let x = random.tensor(dtype, &[4, 5, 6])?;
+        for axis in 0..3 {
+            let size = x.shape()[axis];
+            let mut shape = [3, 4, 5];
+            shape[axis] = 7;
+            let index = signed_indices(&mut random, size, &shape)?;
+            let few = signed_indices(&mut random, size, &[2, 3])?.to_dtype(I16)?;
+            let axis = axis as isize;
+            for (layout, x) in layouts(&x)? {
+                let operands = vec![x, index.clone(), few.clone()];
+                exact(
+                    cases,
+                    format!("choices {dtype} {layout} along {axis}"),
+                    operands,
+                    move |x| Ok(vec![x[0].gather(axis, &x[1])?, x[0].index_select(axis, &x[2])?]),
+                );
+            }
+        }
+        let operands = vec![x, signed_indices(&mut random, 4, &[2, 3, 2])?];
+        exact(cases, format!("gather_nd {dtype}"), operands, |x| Ok(vec![x[0].gather_nd(&x[1])?]));
+    }
+    for (x, index) in [(&[0, 3][..], &[0, 2][..]), (&[3, 2], &[0, 2]), (&[40_000], &[40_000])] {
+        let index = random.indices(x[0].max(1), index)?;
+        exact(cases, format!("gather {x:?}"), vec![random.floats(x)?, index], |x| {
+            Ok(vec![x[0].gather(0, &x[1])?])
+        });
+    }
+    Ok(())
+}
+
+fn places(cases: &mut Vec<Case>) -> Result<()> {
+    let mut random = Random::new(16);
+    let kinds = [ScatterKind::Add, ScatterKind::Mul, ScatterKind::Max, ScatterKind::Min];
+    for dtype in DENSE {
+        for axis in 0..3 {
+            let mut shape = [3, 4, 5];
+            shape[axis] = 7;
+            let operands = vec![
+                random.tensor(dtype, &[4, 5, 6])?,
+                signed_indices(&mut random, [4, 5, 6][axis], &shape)?,
+                random.tensor(dtype, &shape)?,
+            ];
+            let axis = axis as isize;
+            exact(cases, format!("scatter {dtype} along {axis}"), operands.clone(), move |x| {
+                Ok(vec![x[0].scatter(axis, &x[1], &x[2])?])
+            });
+            // The reference's f64 does not hold products of 64-bit numbers.
+            if dtype == Bool || matches!(dtype, I64 | U64) {
+                continue;
+            }
+            let tolerance = match dtype {
+                F16 | BF16 => Tolerance::ulps(1.0),
+                _ if dtype.is_float() => Tolerance { ulps: 8.0, relative: 0.0, absolute: 1e-6 },
+                _ => Tolerance::EXACT,
+            };
+            let kinds = match dtype.is_integer() {
+                true => vec![ScatterKind::Add, ScatterKind::Max, ScatterKind::Min],
+                false => kinds.to_vec(),
+            };
+            let name = format!("scatter_reduce {dtype} along {axis}");
+            cases.push(Case::new(name, tolerance, operands, move |x| {
+                let one = |&kind: &ScatterKind| x[0].scatter_reduce(axis, &x[1], &x[2], kind);
+                kinds.iter().map(one).collect()
+            }));
+        }
+        let (x, values) = (random.tensor(dtype, &[4, 5, 6])?, random.tensor(dtype, &[4, 2, 6])?);
+        for (layout, values) in layouts(&values)? {
+            let operands = vec![x.clone(), values];
+            exact(cases, format!("with_slice {dtype} {layout}"), operands, |x| {
+                let row = x[1].narrow(0, 0, 1)?;
+                Ok(vec![
+                    x[0].with_slice(1, 4, 2, -3, &x[1])?,
+                    x[0].with_slice(1, 1, 2, 1, &row)?,
+                    x[0].with_slice(0, 2, 0, 1, &x[0].narrow(0, 0, 0)?)?,
+                ])
+            });
+        }
+    }
+    Ok(())
+}
+
+fn arrangements(cases: &mut Vec<Case>) -> Result<()> {
+    let mut random = Random::new(17);
+    for dtype in DENSE {
+        for (layout, x) in layouts(&random.tensor(dtype, &[3, 4, 5])?)? {
+            exact(cases, format!("arrangements {dtype} {layout}"), vec![x], |x| {
+                let x = &x[0];
+                let mut results = vec![
+                    x.windows(1, 2, 1, 2)?,
+                    x.windows(-1, 3, 2, 1)?,
+                    x.diagonal(1, 0, 2)?,
+                    x.diagonal(-2, 2, 1)?,
+                    x.flip(&[0, -1])?,
+                    x.roll(&[2, -1], &[0, 2])?,
+                    x.tile(&[2, 1, 1, 2])?,
+                    x.repeat_interleave(3, 1)?,
+                    x.movedim(0, -1)?,
+                    BitNetTensor::stack(&[x, x], 1)?,
+                    x.pad(&[(1, 0), (0, 2), (2, 1)], PadMode::Reflect)?,
+                    x.pad(&[(5, 0), (0, 9), (7, 7)], PadMode::Wrap)?,
+                    x.pad(&[(1, 1), (0, 0), (3, 0)], PadMode::Edge)?,
+                    x.tril(-1)?,
+                    x.triu(2)?,
+                ];
+                results.extend(x.split(&[1, 0, 4], -1)?);
+                results.extend(x.chunk(3, 1)?);
+                // Results on the device, with elements of their own.
+                results.iter().map(BitNetTensor::copy).collect()
+            });
+        }
     }
     Ok(())
 }

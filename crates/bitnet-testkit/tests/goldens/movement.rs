@@ -19,7 +19,7 @@ fn evaluate(case: &Case<'_>, x: &[BitNetTensor]) -> Result<Vec<BitNetTensor>> {
         "reshape" => x[0].reshape(case.sizes("shape")),
         "expand" => x[0].expand(case.sizes("shape")),
         "cat" => BitNetTensor::cat(&x.iter().collect::<Vec<_>>(), case.integer("axis")),
-        "index_select" => x[0].index_select(&x[1]),
+        "index_select" => x[0].index_select(0, &x[1]),
         other => panic!("unknown operation {other}"),
     };
     Ok(vec![one?])

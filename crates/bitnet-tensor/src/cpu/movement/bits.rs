@@ -52,3 +52,33 @@ fn bits_type(dtype: BitNetDType) -> BitNetDType {
         _ => dtype,
     }
 }
+
+/// [`as_bits`] for elements that are moved and not read: a foreign byte may be no truth value.
+pub(super) fn bits_as_they_are(x: &BitNetTensor) -> BitNetTensor {
+    x.reinterpreted(bits_type(x.dtype()))
+}
+
+/// Runs `$body` with `$out` seen as unsigned integers of its elements' size, which `$T` names.
+macro_rules! with_bits_mut {
+    ($out:ident, $T:ident => $body:expr) => {
+        $crate::cpu::movement::as_bits_mut($out, |$out, size| match size {
+            1 => {
+                type $T = u8;
+                $body
+            }
+            2 => {
+                type $T = u16;
+                $body
+            }
+            4 => {
+                type $T = u32;
+                $body
+            }
+            _ => {
+                type $T = u64;
+                $body
+            }
+        })
+    };
+}
+pub(super) use with_bits_mut;

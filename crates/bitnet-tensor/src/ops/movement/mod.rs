@@ -1,11 +1,21 @@
 //! Conversions, views, and elements brought to other places.
 
+mod arrange;
+mod assign;
 mod bitcast;
+mod cat;
 mod convert;
-mod index;
+mod gather;
+mod rows;
+mod select;
 mod view;
 
+pub use arrange::PadMode;
+pub use assign::{AxisSlice, SliceScatter};
 pub use bitcast::Bitcast;
+pub use cat::Cat;
 pub use convert::{Cast, Copy};
-pub use index::{Cat, IndexSelect, WriteRows};
+pub use gather::{Gather, Scatter, ScatterKind};
+pub use rows::WriteRows;
+pub use select::IndexSelect;
 pub use view::View;

@@ -30,6 +30,37 @@ pub enum View {
     },
     /// Axes of size one repeated to this shape.
     Expand(TensorShape),
+    /// Windows over an axis; their elements become a last axis.
+    Windows {
+        /// The axis.
+        axis: usize,
+        /// The elements of a window; not zero.
+        size: usize,
+        /// The distance between the beginnings of windows; not zero.
+        step: usize,
+        /// The distance between the elements of a window; not zero.
+        dilation: usize,
+    },
+    /// The elements whose indices along two axes differ by `offset`; they become the last axis.
+    Diagonal {
+        /// The two axes.
+        axes: [usize; 2],
+        /// The second index less the first.
+        offset: isize,
+    },
+}
+
+/// The number of windows in an axis of `length`.
+fn window_count(length: usize, size: usize, step: usize, dilation: usize) -> Option<usize> {
+    let reach = size.checked_sub(1)?.checked_mul(dilation)?.checked_add(1)?;
+    Some(length.checked_sub(reach)? / step + 1)
+}
+
+/// Where a diagonal begins along both axes, and its length.
+fn diagonal_extent(rows: usize, columns: usize, offset: isize) -> ([usize; 2], usize) {
+    let (down, right) = (offset.min(0).unsigned_abs(), offset.max(0).unsigned_abs());
+    let length = rows.saturating_sub(down).min(columns.saturating_sub(right));
+    ([down, right], length)
 }
 
 impl Operation for View {
@@ -39,6 +70,8 @@ impl Operation for View {
             View::Permute(_) => "permute",
             View::Slice { .. } => "slice",
             View::Expand(_) => "expand",
+            View::Windows { .. } => "windows",
+            View::Diagonal { .. } => "diagonal",
         }
     }
 
@@ -84,6 +117,33 @@ impl Operation for View {
                 }
                 shape.clone()
             }
+            View::Windows { axis, size, step, dilation } => {
+                let length = input.shape()[*axis];
+                let count = match *size > 0 && *step > 0 && *dilation > 0 {
+                    true => window_count(length, *size, *step, *dilation),
+                    false => None,
+                };
+                let Some(count) = count else {
+                    bail!(
+                        ShapeMismatch,
+                        self.name(),
+                        inputs,
+                        "no windows of {size} elements, {dilation} apart, every {step}, in axis {axis}"
+                    );
+                };
+                let shape = input.shape().with_size(*axis, count);
+                let shape: TensorShape = shape.iter().copied().chain([*size]).collect();
+                if shape.checked_element_count().is_none() {
+                    bail!(InvalidTensor, self.name(), inputs, "the windows are too many to count");
+                }
+                shape
+            }
+            View::Diagonal { axes: [a, b], offset } => {
+                let shape = input.shape();
+                let (_, length) = diagonal_extent(shape[*a], shape[*b], *offset);
+                let rest = (0..input.rank()).filter(|axis| axis != a && axis != b);
+                rest.map(|axis| shape[axis]).chain([length]).collect()
+            }
         };
         Ok(smallvec![TensorSpec::new(shape, input.dtype())])
     }
@@ -97,6 +157,15 @@ impl Operation for View {
                 Some(layout.slice(*axis, *start, *length, *step))
             }
             View::Expand(shape) => Some(layout.expand(shape)),
+            View::Windows { axis, size, step, dilation } => {
+                let count = window_count(input.shape()[*axis], *size, *step, *dilation)?;
+                Some(layout.windows(*axis, count, *size, [*step, *dilation]))
+            }
+            View::Diagonal { axes, offset } => {
+                let [a, b] = *axes;
+                let (start, length) = diagonal_extent(input.shape()[a], input.shape()[b], *offset);
+                Some(layout.diagonal(*axes, start, length))
+            }
         }
     }
 
@@ -112,22 +181,36 @@ impl Operation for View {
                 apply_one(View::Permute(inverse), &[dy])?
             }
             View::Expand(_) => dy.sum_to(x.shape())?,
-            // The gradient outside of the slice is zero: cat of zeros, gradient, zeros.
-            View::Slice { axis, start, length, step: 1 } => {
-                let zeros = |size: usize| {
-                    BitNetTensor::zeros(x.shape().with_size(*axis, size), x.dtype())?
-                        .to_device(x.device())
-                };
-                let after = x.shape()[*axis] - start - length;
-                BitNetTensor::cat(&[&zeros(*start)?, dy, &zeros(after)?], *axis as isize)?
+            // The gradient outside of the slice is zero.
+            View::Slice { axis, start, length, step } => {
+                let zeros = dy.scalar_like(0.0)?.expand(x.shape())?.copy()?;
+                zeros.with_slice(*axis as isize, *start, *length, *step, dy)?
             }
-            View::Slice { .. } => {
-                bail!(
-                    UnsupportedOperation,
-                    self.name(),
-                    context.inputs,
-                    "no derivative is defined for steps"
-                )
+            // An element has the gradients of all windows that it is in.
+            View::Windows { axis, size, step, dilation } => {
+                let length = x.shape()[*axis];
+                let count = dy.shape()[*axis];
+                let places = (0..count)
+                    .flat_map(|w| (0..*size).map(move |k| (w * step + k * dilation) as i64))
+                    .collect::<Vec<_>>();
+                let places = BitNetTensor::try_from(places)?.to_device(dy.device())?;
+                // [.., count, .., size] to [.., count · size, ..].
+                let dy = dy.movedim(-1, *axis as isize + 1)?.flatten(*axis, *axis + 1)?;
+                dy.index_add_into(*axis, &places, length)?
+            }
+            View::Diagonal { axes: [a, b], offset } => {
+                let (rows, columns) = (x.shape()[*a], x.shape()[*b]);
+                let (start, length) = diagonal_extent(rows, columns, *offset);
+                let places = (0..length)
+                    .map(|n| ((start[0] + n) * columns + start[1] + n) as i64)
+                    .collect::<Vec<_>>();
+                let places = BitNetTensor::try_from(places)?.to_device(dy.device())?;
+                let last = dy.rank() - 1;
+                let flat = dy.index_add_into(last, &places, rows * columns)?;
+                let mut shape = flat.shape().to_vec();
+                shape.splice(last.., [rows, columns]);
+                let split = flat.reshape(shape)?;
+                split.movedims(&[last as isize, last as isize + 1], &[*a as isize, *b as isize])?
             }
         };
         Ok(smallvec![Some(dx)])
@@ -258,5 +341,67 @@ impl BitNetTensor {
         let (before, after) = self.shape().split_at(at);
         let shape: TensorShape = before.iter().chain(&[1]).chain(after).copied().collect();
         apply_one(View::Reshape(shape), &[self])
+    }
+
+    /// Windows of `size` elements over `axis`, `dilation` apart, the beginnings `step` apart: `axis`
+    /// counts them, and their elements become a last axis. Windows overlap without copies.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::try_from(vec![1u32, 2, 3, 4, 5])?;
+    /// let y = x.windows(0, 2, 1, 2)?;
+    /// assert_eq!((y.to_vec::<u32>()?, y.shares_storage_with(&x)), (vec![1, 3, 2, 4, 3, 5], true));
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `ShapeMismatch` for an axis that does not exist, when not one window fits, and for a size,
+    /// step or dilation of zero.
+    pub fn windows(&self, axis: isize, size: usize, step: usize, dilation: usize) -> Result<Self> {
+        let Some(axis) = resolve_axis(axis, self.rank()) else {
+            bail!(ShapeMismatch, "windows", &[self], "there is no axis {axis}");
+        };
+        apply_one(View::Windows { axis, size, step, dilation }, &[self])
+    }
+
+    /// [`windows`](Self::windows) of neighbouring elements, as PyTorch's `unfold`.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::try_from(vec![1u32, 2, 3])?;
+    /// assert_eq!(x.unfold(0, 2, 1)?.to_vec::<u32>()?, [1, 2, 2, 3]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`windows`](Self::windows).
+    pub fn unfold(&self, axis: isize, size: usize, step: usize) -> Result<Self> {
+        self.windows(axis, size, step, 1)
+    }
+
+    /// The elements whose indices along `second` exceed those along `first` by `offset`; they become
+    /// the last axis.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_vec(vec![1u32, 2, 3, 4], [2, 2])?;
+    /// assert_eq!(x.diagonal(0, 0, 1)?.to_vec::<u32>()?, [1, 4]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `ShapeMismatch` unless there are two such axes.
+    pub fn diagonal(&self, offset: isize, first: isize, second: isize) -> Result<Self> {
+        match (resolve_axis(first, self.rank()), resolve_axis(second, self.rank())) {
+            (Some(a), Some(b)) if a != b => {
+                apply_one(View::Diagonal { axes: [a, b], offset }, &[self])
+            }
+            _ => bail!(
+                ShapeMismatch,
+                "diagonal",
+                &[self],
+                "there are no two axes {first} and {second}"
+            ),
+        }
     }
 }

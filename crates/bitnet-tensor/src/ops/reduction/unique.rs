@@ -105,7 +105,7 @@ impl BitNetTensor {
         };
         let kinds = usize::try_from(number.item::<i64>()?).unwrap_or(0);
         let indices = first.narrow(0, 0, kinds)?;
-        let values = self.index_select(&indices.to_dtype(BitNetDType::U32)?)?;
+        let values = self.index_select(0, &indices)?;
         let (inverse, counts) = (inverse.clone(), counts.narrow(0, 0, kinds)?);
         Ok(Unique { values, indices, inverse, counts })
     }

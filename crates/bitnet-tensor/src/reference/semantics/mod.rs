@@ -16,7 +16,7 @@ use crate::ops::{GateKind, Op, UnaryKind};
 
 use elementwise::{binary, integer_binary, integer_bits, unary, wrap};
 use linalg::{linear, matmul, scale_rows};
-use movement::{cat, index_select, write_rows};
+use movement::{cat, gather, index_select, scatter, slice_scatter, write_rows};
 use neural::{attention, rms_norm, rope, softmax};
 use quantization::{quantize_activation, ternarize};
 use reduction::{arg_extreme, reduce};
@@ -184,7 +184,17 @@ pub(super) fn evaluate(op: &Op, inputs: &[Array]) -> Result<Vec<Vec<f64>>, Strin
         Op::UniqueRows(_) => Ok(order::unique_rows(x)),
         Op::SearchSorted(op) => one(order::search_sorted(op, x, &inputs[1])),
         Op::Cat(op) => one(cat(op.axis, inputs)),
-        Op::IndexSelect(_) => index_select(x, &inputs[1]).map(|values| vec![values]),
+        Op::IndexSelect(op) => index_select(op.axis, x, &inputs[1]).and_then(one),
+        Op::Gather(op) => gather(op.axis, x, &inputs[1]).and_then(one),
+        Op::Scatter(op) => {
+            scatter(op.axis, op.kind, x, &inputs[1], &inputs[2]).and_then(|values| {
+                match integer_bits(x.dtype) {
+                    None => one(values),
+                    bits => one(values.into_iter().map(|n| wrap(n as i128, bits)).collect()),
+                }
+            })
+        }
+        Op::SliceScatter(op) => one(slice_scatter(&op.slices, x, &inputs[1])),
         Op::WriteRows(_) => write_rows(x, &inputs[1], &inputs[2]).map(|values| vec![values]),
         Op::MatMul(_) => one(matmul(x, &inputs[1])),
         Op::Linear(_) => one(linear(x, x.last(), &inputs[1])),

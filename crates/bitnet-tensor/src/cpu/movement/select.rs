@@ -1,0 +1,231 @@
+//! Slices and elements chosen by indices, and written where indices say.
+
+use bitnet_kernels::elementwise::Element as Arithmetic;
+use bitnet_kernels::parallel;
+
+use super::bits::{bits_as_they_are, with_bits_mut};
+use super::convert::copy;
+use crate::cpu::GRAIN;
+use crate::dtype::Number;
+use crate::error::{Result, error};
+use crate::layout::Layout;
+use crate::ops::ScatterKind;
+use crate::shape::count;
+use crate::{BitNetDType, BitNetTensor};
+
+/// The indices in row-major order, each inside of `size`: negative ones counted from the end.
+fn resolved(
+    name: &'static str,
+    operands: &[&BitNetTensor],
+    indices: &BitNetTensor,
+    size: usize,
+) -> Result<Vec<usize>> {
+    let indices = indices.contiguous()?;
+    let outside = |index: i64| {
+        error!(ComputationError, name, operands, "index {index} is outside of {size} places")
+    };
+    if indices.dtype() == BitNetDType::U32 {
+        let inside = |&index: &u32| match (index as usize) < size {
+            true => Ok(index as usize),
+            false => Err(outside(index.into())),
+        };
+        return indices.as_slice::<u32>()?.iter().map(inside).collect();
+    }
+    let inside = |&index: &i64| {
+        let from_front = if index < 0 { index.checked_add(size as i64) } else { Some(index) };
+        let place = from_front.and_then(|index| usize::try_from(index).ok());
+        place.filter(|&place| place < size).ok_or_else(|| outside(index))
+    };
+    indices.as_slice::<i64>()?.iter().map(inside).collect()
+}
+
+pub(in crate::cpu) fn index_select(
+    axis: usize,
+    x: &BitNetTensor,
+    indices: &BitNetTensor,
+    out: &mut BitNetTensor,
+) -> Result<()> {
+    fn typed<T: Number>(
+        axis: usize,
+        x: &BitNetTensor,
+        places: &[usize],
+        out: &mut BitNetTensor,
+    ) -> Result<()> {
+        let (size, inner) = (x.shape()[axis], count(&x.shape()[axis + 1..]));
+        let x = x.as_slice::<T>()?;
+        if out.element_count() == 0 {
+            return Ok(());
+        }
+        let grain = (GRAIN / inner).max(1);
+        parallel::for_each_chunk_mut(out.try_mut::<T>()?, grain * inner, |piece, chunk| {
+            for (n, out) in chunk.chunks_exact_mut(inner).enumerate() {
+                let row = piece * grain + n;
+                let (outer, place) = (row / places.len(), places[row % places.len()]);
+                out.copy_from_slice(&x[(outer * size + place) * inner..][..inner]);
+            }
+        });
+        Ok(())
+    }
+    let places = resolved("index_select", &[x, indices], indices, x.shape()[axis])?;
+    let x = bits_as_they_are(&x.contiguous()?);
+    with_bits_mut!(out, T => typed::<T>(axis, &x, &places, out))
+}
+
+/// Calls `row(n, base)` for each row of `shape` along its last axis, of which there are `rows`: `n`
+/// is its first element's place in row-major order, `base` where a layout has it, were the index
+/// along `axis` zero.
+fn for_each_row(
+    layout: &Layout,
+    shape: &[usize],
+    axis: usize,
+    rows: std::ops::Range<usize>,
+    mut row: impl FnMut(usize, isize),
+) {
+    let (outer, inner) = shape.split_at(shape.len().saturating_sub(1));
+    let length = inner.first().copied().unwrap_or(1);
+    for n in rows {
+        let (mut rest, mut base) = (n, layout.offset() as isize);
+        for at in (0..outer.len()).rev() {
+            if at != axis {
+                base += (rest % outer[at]) as isize * layout.strides()[at];
+            }
+            rest /= outer[at];
+        }
+        row(n * length, base);
+    }
+}
+
+/// The strides along the last axis of the indices and along `axis`: where the element is that the
+/// index `place` names in column `column`.
+fn steps(layout: &Layout, axis: usize) -> [isize; 2] {
+    let last = layout.shape().rank().saturating_sub(1);
+    let stride = |axis: usize| layout.strides().get(axis).copied().unwrap_or(0);
+    [if axis == last { 0 } else { stride(last) }, stride(axis)]
+}
+
+pub(in crate::cpu) fn gather(
+    axis: usize,
+    x: &BitNetTensor,
+    index: &BitNetTensor,
+    out: &mut BitNetTensor,
+) -> Result<()> {
+    fn typed<T: Number>(
+        axis: usize,
+        x: &BitNetTensor,
+        places: &[usize],
+        out: &mut BitNetTensor,
+    ) -> Result<()> {
+        let shape = out.shape().clone();
+        let length = shape.last().copied().unwrap_or(1);
+        if places.is_empty() {
+            return Ok(());
+        }
+        let (layout, data) = (x.layout(), x.host_data::<T>()?);
+        let [along_row, along_axis] = steps(layout, axis);
+        let grain = (GRAIN / length).max(1);
+        parallel::for_each_chunk_mut(out.try_mut::<T>()?, grain * length, |piece, chunk| {
+            let first = piece * grain;
+            let rows = first..first + chunk.len() / length;
+            for_each_row(layout, &shape, axis, rows, |n, base| {
+                let out = &mut chunk[n - first * length..][..length];
+                for (column, (out, &place)) in out.iter_mut().zip(&places[n..]).enumerate() {
+                    let at = base + column as isize * along_row + place as isize * along_axis;
+                    *out = data[at as usize];
+                }
+            });
+        });
+        Ok(())
+    }
+    let size = x.shape().get(axis).copied().unwrap_or(1);
+    let places = resolved("gather", &[x, index], index, size)?;
+    let x = bits_as_they_are(x);
+    with_bits_mut!(out, T => typed::<T>(axis, &x, &places, out))
+}
+
+pub(in crate::cpu) fn scatter(
+    axis: usize,
+    kind: ScatterKind,
+    [target, index, source]: [&BitNetTensor; 3],
+    out: &mut BitNetTensor,
+) -> Result<()> {
+    let name = if kind == ScatterKind::Assign { "scatter" } else { "scatter_reduce" };
+    let size = target.shape().get(axis).copied().unwrap_or(1);
+    let places = resolved(name, &[target, index, source], index, size)?;
+    if kind == ScatterKind::Assign {
+        copy(target, out)?;
+        let source = bits_as_they_are(&source.contiguous()?);
+        return with_bits_mut!(out, T => write(axis, &places, index, &source, out, |_: T, new| new));
+    }
+    match target.dtype() {
+        // Sums of many halves are rounded once.
+        BitNetDType::F16 | BitNetDType::BF16 => {
+            let wide = |x: &BitNetTensor| x.to_dtype(BitNetDType::F32);
+            let (target, source) = (wide(target)?, wide(source)?);
+            let mut sum = target.copy()?;
+            arithmetic::<f32>(axis, kind, &places, index, &source, &mut sum)?;
+            crate::cpu::movement::cast(bitnet_kernels::Cpu::best(), &sum, out)
+        }
+        dtype => {
+            copy(target, out)?;
+            let source = source.contiguous()?;
+            match dtype {
+                BitNetDType::U8 => arithmetic::<u8>(axis, kind, &places, index, &source, out),
+                BitNetDType::U16 => arithmetic::<u16>(axis, kind, &places, index, &source, out),
+                BitNetDType::U32 => arithmetic::<u32>(axis, kind, &places, index, &source, out),
+                BitNetDType::U64 => arithmetic::<u64>(axis, kind, &places, index, &source, out),
+                BitNetDType::I8 => arithmetic::<i8>(axis, kind, &places, index, &source, out),
+                BitNetDType::I16 => arithmetic::<i16>(axis, kind, &places, index, &source, out),
+                BitNetDType::I32 => arithmetic::<i32>(axis, kind, &places, index, &source, out),
+                BitNetDType::I64 => arithmetic::<i64>(axis, kind, &places, index, &source, out),
+                BitNetDType::F64 => arithmetic::<f64>(axis, kind, &places, index, &source, out),
+                _ => arithmetic::<f32>(axis, kind, &places, index, &source, out),
+            }
+        }
+    }
+}
+
+fn arithmetic<T: Number + Arithmetic>(
+    axis: usize,
+    kind: ScatterKind,
+    places: &[usize],
+    index: &BitNetTensor,
+    source: &BitNetTensor,
+    out: &mut BitNetTensor,
+) -> Result<()> {
+    match kind {
+        ScatterKind::Add => write(axis, places, index, source, out, T::add),
+        ScatterKind::Mul => write(axis, places, index, source, out, T::mul),
+        ScatterKind::Max => write(axis, places, index, source, out, T::max),
+        ScatterKind::Min => write(axis, places, index, source, out, T::min),
+        ScatterKind::Assign => write(axis, places, index, source, out, |_: T, new| new),
+    }
+}
+
+/// In row-major order of the indices, on one thread: several may name the same place.
+fn write<T: Number>(
+    axis: usize,
+    places: &[usize],
+    index: &BitNetTensor,
+    source: &BitNetTensor,
+    out: &mut BitNetTensor,
+    meet: impl Fn(T, T) -> T,
+) -> Result<()> {
+    if places.is_empty() {
+        return Ok(());
+    }
+    let source = source.as_slice::<T>()?;
+    let shape = index.shape().clone();
+    let length = shape.last().copied().unwrap_or(1);
+    let layout = out.layout().clone();
+    let [along_row, along_axis] = steps(&layout, axis);
+    let out = out.host_data_mut::<T>()?;
+    for_each_row(&layout, &shape, axis, 0..places.len() / length, |n, base| {
+        let row = places[n..][..length].iter().zip(&source[n..]);
+        for (column, (&place, &new)) in row.enumerate() {
+            let at = base + column as isize * along_row + place as isize * along_axis;
+            let old = &mut out[at as usize];
+            *old = meet(*old, new);
+        }
+    });
+    Ok(())
+}
