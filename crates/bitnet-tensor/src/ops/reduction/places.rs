@@ -65,7 +65,7 @@ impl Lines {
         let length = x.element_count() / self.rows;
         let first = indices(self.rows, x)?.mul(length)?.reshape([self.rows, 1])?;
         let flat = at.add(&first)?.to_dtype(BitNetDType::U32)?;
-        x.reshape([x.element_count()])?.index_select(&flat)
+        x.reshape([x.element_count()])?.index_select(0, &flat)
     }
 }
 
