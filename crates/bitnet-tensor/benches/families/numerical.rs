@@ -1,5 +1,6 @@
 //! Elementwise functions, reductions, movement, sorting, random numbers, quantization.
 
+use bitnet_tensor::ops::PadMode;
 use bitnet_tensor::{BitNetTensor, Result};
 
 use crate::workload::{Run, Workload, numbers, run};
@@ -63,6 +64,9 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     of("transcendental", "tanh 1M", || unary(numbers(MEDIUM), |x| x.tanh())),
     of("transcendental", "erf 1M", || unary(numbers(MEDIUM), |x| x.erf())),
     of("transcendental", "gelu 1M", || unary(numbers(MEDIUM), |x| x.gelu())),
+    of("transcendental", "power 1M", || {
+        binary(numbers(MEDIUM)?.abs(), numbers(MEDIUM), |a, b| a.pow(b))
+    }),
     of("reduction", "sum axis 0 1024x1024", || unary(numbers(MATRIX), |x| x.sum(&[0], false))),
     of("reduction", "sum axis 1 1024x1024", || unary(numbers(MATRIX), |x| x.sum(&[1], false))),
     of("reduction", "sum all 4K", || unary(numbers(SMALL), |x| x.sum(&[], false))),
@@ -85,6 +89,16 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     of("movement", "cat axis 1 2x1024x512", || {
         binary(numbers([1024, 512]), numbers([1024, 512]), |a, b| BitNetTensor::cat(&[a, b], 1))
     }),
+    of("movement", "select rows 4096 of 32768x256", || {
+        binary(numbers([32_768, 256]), indices(4096, 32_768), |x, i| x.index_select(0, i))
+    }),
+    of("movement", "gather axis 1 1024x1024", || {
+        let indices = indices(1 << 20, 1024)?.reshape(MATRIX);
+        binary(numbers(MATRIX), indices, |x, i| x.gather(1, i))
+    }),
+    of("movement", "pad 1024x1024", || {
+        unary(numbers(MATRIX), |x| x.pad(&[(1, 1), (1, 1)], PadMode::Constant(0.0)))
+    }),
     of("sorting", "sort 1M", || unary(numbers(MEDIUM), |x| Ok(x.sort(0, false)?.0))),
     of("sorting", "sort axis 1 1024x1024", || unary(numbers(MATRIX), |x| Ok(x.sort(1, false)?.0))),
     of("sorting", "argsort 1M", || unary(numbers(MEDIUM), |x| x.argsort(0, false))),
@@ -93,3 +107,9 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     of("scan", "cumsum axis 0 1024x1024", || unary(numbers(MATRIX), |x| x.cumsum(0))),
     of("scan", "cumsum axis 1 1024x1024", || unary(numbers(MATRIX), |x| x.cumsum(1))),
 ];
+
+/// `count` indices below `limit`.
+fn indices(count: u32, limit: u32) -> Result<BitNetTensor> {
+    let values = (0..count).map(|i| i64::from(i.wrapping_mul(2_654_435_761) % limit));
+    BitNetTensor::try_from(values.collect::<Vec<_>>())
+}

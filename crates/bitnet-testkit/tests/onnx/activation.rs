@@ -12,6 +12,10 @@ pub(crate) const ADAPTERS: Adapters = &[
         "tanh" => one(n.x(0).gelu_tanh()),
         _ => one(n.x(0).gelu()),
     }),
+    ("HardSigmoid", |n| {
+        let line = n.x(0).mul(n.float("alpha", 0.2))?.add(n.float("beta", 0.5))?;
+        one(line.clamp(0.0, 1.0))
+    }),
     ("HardSwish", |n| one(n.x(0).hard_swish())),
     ("LeakyRelu", |n| one(n.x(0).leaky_relu(n.float("alpha", 0.01)))),
     ("Mish", |n| one(n.x(0).mish())),

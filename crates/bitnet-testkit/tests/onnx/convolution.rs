@@ -1,14 +1,158 @@
 //! Convolutions and poolings over any number of spatial axes.
 
-use bitnet_tensor::BitNetTensor;
+use bitnet_tensor::ops::PadMode;
+use bitnet_tensor::{BitNetTensor, Result};
 
-use crate::{Adapters, one};
+use crate::reader::Case;
+use crate::shapes::{counting, sizes};
+use crate::{Adapters, Outcome, one};
 
 pub(crate) const ADAPTERS: Adapters = &[
+    ("Col2Im", |n| one(columns_to_image(n))),
     ("GlobalAveragePool", |n| one(n.x(0).mean(&spatial_axes(n.x(0)), true))),
     ("GlobalMaxPool", |n| one(n.x(0).max(&spatial_axes(n.x(0)), true))),
+    ("LpPool", |n| one(lp_pool(n))),
+    ("MaxPool", max_pool),
 ];
 
 fn spatial_axes(x: &BitNetTensor) -> Vec<isize> {
     (2..x.rank() as isize).collect()
+}
+
+/// How windows lie on the spatial axes.
+struct Windows {
+    kernel: Vec<usize>,
+    strides: Vec<usize>,
+    dilations: Vec<usize>,
+    /// Before and after each axis.
+    pads: Vec<(usize, usize)>,
+    /// Beyond the padding, for a last window that is cut off.
+    beyond: Vec<usize>,
+}
+
+impl Windows {
+    fn new(case: &Case, space: &[usize], kernel: Vec<usize>) -> Self {
+        let count = space.len();
+        let list = |name: &str| case.integers(name).map_or(vec![1; count], |list| sizes(&list));
+        let (strides, dilations) = (list("strides"), list("dilations"));
+        let given = case.integers("pads").map_or(vec![0; 2 * count], |pads| sizes(&pads));
+        let (mut pads, mut beyond) = (Vec::new(), Vec::new());
+        for axis in 0..count {
+            let (size, stride) = (space[axis], strides[axis]);
+            let reach = (kernel[axis] - 1) * dilations[axis] + 1;
+            let (before, after) = match case.text("auto_pad", "NOTSET") {
+                "SAME_UPPER" | "SAME_LOWER" => {
+                    let needed = (size.div_ceil(stride) - 1) * stride + reach;
+                    let total = needed.saturating_sub(size);
+                    let (less, more) = (total / 2, total.div_ceil(2));
+                    let upper = case.text("auto_pad", "") == "SAME_UPPER";
+                    if upper { (less, more) } else { (more, less) }
+                }
+                _ => (given[axis], given[axis + count]),
+            };
+            let room = before + size + after - reach;
+            let mut last = room / stride;
+            // A window more, if it begins before the padding at the end does.
+            if case.flag("ceil_mode", false) && (last + 1) * stride < size + before {
+                last = room.div_ceil(stride);
+            }
+            pads.push((before, after));
+            beyond.push((last * stride).saturating_sub(room));
+        }
+        Self { kernel, strides, dilations, pads, beyond }
+    }
+
+    /// `[N, C, places…, kernel…]` of `x [N, C, space…]`, `value` where there is nothing.
+    fn of(&self, x: &BitNetTensor, value: f64) -> Result<BitNetTensor> {
+        let mut pads = vec![(0, 0); 2];
+        pads.extend(self.pads.iter().zip(&self.beyond).map(|(&(b, a), more)| (b, a + more)));
+        let mut x = x.pad(&pads, PadMode::Constant(value))?;
+        for (n, &size) in self.kernel.iter().enumerate() {
+            x = x.windows(n as isize + 2, size, self.strides[n], self.dilations[n])?;
+        }
+        Ok(x)
+    }
+
+    /// The axes of [`of`](Self::of) that a window has.
+    fn axes(&self) -> Vec<isize> {
+        (1..=self.kernel.len() as isize).map(|axis| -axis).collect()
+    }
+}
+
+fn pool_windows(case: &Case) -> Windows {
+    let kernel = sizes(&case.integers("kernel_shape").unwrap_or_default());
+    Windows::new(case, &case.x(0).shape()[2..], kernel)
+}
+
+fn max_pool(case: &Case) -> Outcome {
+    let (x, windows) = (case.x(0), pool_windows(case));
+    let lowest = if x.dtype().is_float() { f64::NEG_INFINITY } else { 0.0 };
+    let places = windows.of(x, lowest)?;
+    let largest = places.max(&windows.axes(), false)?;
+    if case.outputs.len() == 1 {
+        return Ok(vec![largest]);
+    }
+    // Where in the whole of `x` it was: the places themselves in the same windows.
+    let space = windows.kernel.len();
+    let count: usize = windows.kernel.iter().product();
+    let numbers = counting(x.element_count())?;
+    let numbers = if case.flag("storage_order", false) {
+        let mut shape = x.shape().to_vec();
+        shape[2..].reverse();
+        let mut order: Vec<isize> = vec![0, 1];
+        order.extend((2..x.rank() as isize).rev());
+        numbers.reshape(shape)?.permute(&order)?
+    } else {
+        numbers.reshape(x.shape().clone())?
+    };
+    let flat = |windows: &BitNetTensor| {
+        let mut shape = windows.shape()[..2 + space].to_vec();
+        shape.push(count);
+        windows.reshape(shape)
+    };
+    let first = flat(&places)?.argmax(-1, true)?;
+    let found = flat(&windows.of(&numbers, -1.0)?)?.gather(-1, &first)?.squeeze(-1)?;
+    Ok(vec![largest, found])
+}
+
+fn lp_pool(case: &Case) -> Result<BitNetTensor> {
+    let (windows, p) = (pool_windows(case), case.integer("p", 2));
+    let powers = windows.of(&case.x(0).abs()?.pow(p)?, 0.0)?;
+    powers.sum(&windows.axes(), false)?.pow(1.0 / p as f64)
+}
+
+/// Columns `[N, C · kernel, places]` added up where their windows lie: the places of the padded
+/// image are windowed like the image would be.
+fn columns_to_image(case: &Case) -> Result<BitNetTensor> {
+    let x = case.x(0);
+    let image = sizes(&case.numbers(1)?.unwrap_or_default());
+    let kernel = sizes(&case.numbers(2)?.unwrap_or_default());
+    let mut windows = Windows::new(case, &image, kernel);
+    let pads = std::mem::replace(&mut windows.pads, vec![(0, 0); image.len()]);
+    let padded: Vec<usize> = image.iter().zip(&pads).map(|(size, (b, a))| b + size + a).collect();
+    let area: usize = padded.iter().product();
+    let taps: usize = windows.kernel.iter().product();
+    let (batch, channels) = (x.shape()[0], x.shape()[1] / taps);
+
+    let mut shape = vec![1, 1];
+    shape.extend(&padded);
+    let numbers = counting(area)?.reshape(shape.clone())?;
+    // [1, 1, places…, kernel…] to [kernel · places], as the columns lie.
+    let space = image.len() as isize;
+    let mut order: Vec<isize> = (2 + space..2 + 2 * space).collect();
+    order.extend(2..2 + space);
+    let places = windows.of(&numbers, 0.0)?.squeeze(0)?.squeeze(0)?;
+    let order: Vec<isize> = order.iter().map(|axis| axis - 2).collect();
+    let places = places.permute(&order)?;
+    let count = places.element_count();
+    let places = places.reshape([1, 1, count])?.expand([batch, channels, count])?;
+    let values = x.reshape([batch, channels, count])?;
+    let zeros = BitNetTensor::zeros([batch, channels, area], x.dtype())?;
+    shape[0] = batch;
+    shape[1] = channels;
+    let mut y = zeros.scatter_add(2, &places, &values)?.reshape(shape)?;
+    for (n, &(before, _)) in pads.iter().enumerate() {
+        y = y.narrow(n as isize + 2, before, image[n])?;
+    }
+    Ok(y)
 }

@@ -1,12 +1,15 @@
 //! Normalisations and dropout.
 
-use bitnet_tensor::{BitNetTensor, Result};
+use bitnet_tensor::ops::PadMode;
+use bitnet_tensor::{BitNetDType, BitNetTensor, Result};
 
 use crate::reader::Case;
 use crate::shapes::from_front;
-use crate::{Adapters, one};
+use crate::{Adapters, Miss, Outcome, one};
 
 pub(crate) const ADAPTERS: Adapters = &[
+    ("Dropout", dropout),
+    ("LRN", |n| one(local_response(n))),
     ("LpNormalization", |n| one(lp_normalization(n))),
     ("MeanVarianceNormalization", |n| one(mean_variance(n))),
     ("RMSNormalization", |n| one(rms_norm(n))),
@@ -20,6 +23,27 @@ fn epsilon(case: &Case) -> f64 {
 fn normalised_axes(case: &Case) -> Vec<isize> {
     let rank = case.x(0).rank();
     (from_front(case.integer("axis", -1), rank) as isize..rank as isize).collect()
+}
+
+fn dropout(case: &Case) -> Outcome {
+    let x = case.x(0);
+    let flag = |n: usize| case.given(n).map(|flag| flag.item::<bool>()).transpose();
+    let ratio = case.given(1).map(|ratio| ratio.to_dtype(BitNetDType::F64)?.item::<f64>());
+    if flag(2)?.unwrap_or(false) && ratio.transpose()?.unwrap_or(0.5) != 0.0 {
+        return Err(Miss::OutOfScope("random numbers of another generator"));
+    }
+    Ok(vec![x.clone(), x.isfinite()?])
+}
+
+/// Divided by a power of the sum of squares over neighbouring channels.
+fn local_response(case: &Case) -> Result<BitNetTensor> {
+    let (x, size) = (case.x(0), case.integer("size", 1) as usize);
+    let mut pads = vec![(0, 0); x.rank()];
+    pads[1] = ((size - 1) / 2, size / 2);
+    let squares = x.square()?.pad(&pads, PadMode::Constant(0.0))?;
+    let sums = squares.windows(1, size, 1, 1)?.sum(&[-1], false)?;
+    let scaled = sums.mul(case.float("alpha", 1e-4) / size as f64)?.add(case.float("bias", 1.0))?;
+    x.div(&scaled.pow(case.float("beta", 0.75))?)
 }
 
 fn lp_normalization(case: &Case) -> Result<BitNetTensor> {

@@ -1,30 +1,49 @@
 //! Shapes and order.
 
-use bitnet_tensor::{BitNetTensor, Result};
+use bitnet_tensor::ops::PadMode;
+use bitnet_tensor::{BitNetDType, BitNetTensor, Result};
 
 use crate::reader::{Case, numbers};
-use crate::{Adapters, one};
+use crate::{Adapters, Miss, Outcome, one};
 
 pub(crate) const ADAPTERS: Adapters = &[
+    ("CenterCropPad", |n| one(center_crop_pad(n))),
     ("Concat", |n| one(BitNetTensor::cat(&n.all(), n.integer("axis", 0)))),
     ("DepthToSpace", |n| one(depth_to_space(n))),
     ("Expand", |n| one(expand(n))),
     ("Flatten", |n| one(flatten(n))),
+    ("Pad", pad),
     ("Reshape", |n| one(reshape(n))),
+    ("ReverseSequence", |n| one(reverse_sequence(n))),
     ("Shape", |n| one(shape(n))),
     ("Size", |n| one(BitNetTensor::scalar(n.x(0).element_count() as i64))),
     ("Slice", |n| one(slice(n))),
     ("SpaceToDepth", |n| one(space_to_depth(n))),
+    ("Split", split),
     ("Squeeze", |n| one(squeeze(n))),
+    ("Tile", |n| {
+        let repeats = sizes(&n.numbers(1)?.unwrap_or_default());
+        one(n.x(0).tile(&repeats))
+    }),
     ("Transpose", |n| {
         let reversed = || (0..n.x(0).rank() as isize).rev().collect();
         one(n.x(0).permute(&n.integers("perm").unwrap_or_else(reversed)))
     }),
+    ("Trilu", |n| {
+        let k = n.numbers(1)?.map_or(0, |k| k[0]);
+        one(if n.flag("upper", true) { n.x(0).triu(k) } else { n.x(0).tril(k) })
+    }),
     ("Unsqueeze", |n| one(unsqueeze(n))),
+    ("Upsample", |n| one(upsample(n))),
 ];
 
 pub(crate) fn sizes(numbers: &[isize]) -> Vec<usize> {
     numbers.iter().map(|&number| number as usize).collect()
+}
+
+/// The first `count` numbers, as I64.
+pub(crate) fn counting(count: usize) -> Result<BitNetTensor> {
+    BitNetTensor::arange(0..count as u32)?.to_dtype(BitNetDType::I64)
 }
 
 /// `axis`, counted from the front.
@@ -108,6 +127,20 @@ fn slice(case: &Case) -> Result<BitNetTensor> {
     Ok(x)
 }
 
+fn split(case: &Case) -> Outcome {
+    let (x, axis) = (case.x(0), case.integer("axis", 0));
+    let size = x.shape()[from_front(axis, x.rank())];
+    let parts = match case.numbers(1)? {
+        Some(parts) => sizes(&parts),
+        None => {
+            let count = case.integer("num_outputs", case.outputs.len() as isize) as usize;
+            let part = size.div_ceil(count);
+            (0..count).map(|n| part.min(size.saturating_sub(n * part))).collect()
+        }
+    };
+    Ok(x.split(&parts, axis)?)
+}
+
 fn squeeze(case: &Case) -> Result<BitNetTensor> {
     let x = case.x(0);
     let given = case.numbers(1)?;
@@ -124,6 +157,51 @@ fn unsqueeze(case: &Case) -> Result<BitNetTensor> {
     let mut axes: Vec<usize> = axes.iter().map(|&axis| from_front(axis, rank)).collect();
     axes.sort_unstable();
     axes.iter().try_fold(x.clone(), |x, &axis| x.unsqueeze(axis as isize))
+}
+
+fn pad(case: &Case) -> Outcome {
+    let x = case.x(0);
+    let amounts = case.numbers(1)?.unwrap_or_default();
+    let all = || (0..x.rank() as isize).collect();
+    let axes = case.numbers(3)?.unwrap_or_else(all);
+    let mut pads = vec![(0, 0); x.rank()];
+    for (n, &axis) in axes.iter().enumerate() {
+        let (before, after) = (amounts[n], amounts[n + axes.len()]);
+        pads[from_front(axis, x.rank())] = (before as usize, after as usize);
+    }
+    let value = match case.given(2) {
+        Some(value) => value.to_dtype(BitNetDType::F64)?.item::<f64>()?,
+        None => 0.0,
+    };
+    let mode = match case.text("mode", "constant") {
+        "constant" => PadMode::Constant(value),
+        "reflect" => PadMode::Reflect,
+        "edge" => PadMode::Edge,
+        "wrap" => PadMode::Wrap,
+        _ => return Err(Miss::OutOfScope("another mode of padding")),
+    };
+    one(x.pad(&pads, mode))
+}
+
+/// Cut or padded with zeros, the middle kept; of an odd difference the end takes more.
+fn center_crop_pad(case: &Case) -> Result<BitNetTensor> {
+    let wanted = sizes(&case.numbers(1)?.unwrap_or_default());
+    let mut x = case.x(0).clone();
+    let rank = x.rank();
+    let axes = case.integers("axes").unwrap_or_else(|| (0..rank as isize).collect());
+    for (&axis, &size) in axes.iter().zip(&wanted) {
+        let axis = from_front(axis, rank);
+        let there = x.shape()[axis];
+        if there >= size {
+            x = x.narrow(axis as isize, (there - size) / 2, size)?;
+        } else {
+            let before = (size - there) / 2;
+            let mut pads = vec![(0, 0); rank];
+            pads[axis] = (before, size - there - before);
+            x = x.pad(&pads, PadMode::Constant(0.0))?;
+        }
+    }
+    Ok(x)
 }
 
 fn depth_to_space(case: &Case) -> Result<BitNetTensor> {
@@ -153,4 +231,28 @@ fn space_to_depth(case: &Case) -> Result<BitNetTensor> {
     let order =
         if case.text("mode", "DCR") == "DCR" { [0, 3, 5, 1, 2, 4] } else { [0, 1, 3, 5, 2, 4] };
     blocks.permute(&order)?.reshape([batch, channels * block * block, rows, columns])
+}
+
+/// The first `lengths[b]` elements of each batch entry reversed, the rest as they are.
+fn reverse_sequence(case: &Case) -> Result<BitNetTensor> {
+    let (x, lengths) = (case.x(0), numbers(case.x(1))?);
+    let (time, batch) = (case.integer("time_axis", 0), case.integer("batch_axis", 1));
+    let steps = x.shape()[time as usize];
+    let mut entries = Vec::new();
+    for (entry, &length) in lengths.iter().enumerate() {
+        let sequence = x.narrow(batch, entry, 1)?;
+        let length = length as usize;
+        let head = sequence.narrow(time, 0, length)?.flip(&[time])?;
+        let tail = sequence.narrow(time, length, steps - length)?;
+        entries.push(BitNetTensor::cat(&[&head, &tail], time)?);
+    }
+    BitNetTensor::cat(&entries.iter().collect::<Vec<_>>(), batch)
+}
+
+fn upsample(case: &Case) -> Result<BitNetTensor> {
+    let scales = case.x(1).to_vec::<f32>()?;
+    let axes = scales.iter().enumerate();
+    axes.filter(|&(_, &scale)| scale != 1.0).try_fold(case.x(0).clone(), |x, (axis, &scale)| {
+        x.repeat_interleave(scale as usize, axis as isize)
+    })
 }
