@@ -146,10 +146,16 @@ pub trait Element: CheckedBitPattern + NoUninit + Send + Sync + PartialEq + fmt:
     const DTYPE: BitNetDType;
 }
 
-/// An element with arithmetic, and the conversions between any two of them.
-pub(crate) trait Number: Element + bytemuck::Pod {
+mod sealed {
+    /// Keeps [`super::Number`] to the types of numbers that tensors have.
+    pub trait Sealed {}
+}
+
+/// A number: every [`Element`] but `bool`, with the conversions between any two of them.
+pub trait Number: Element + bytemuck::Pod + sealed::Sealed {
     /// Whether it is a floating point type.
     const IS_FLOAT: bool;
+    /// The number, rounded to `f64` where it has more digits.
     fn to_f64(self) -> f64;
     /// Floats round to nearest even; integers truncate toward zero and saturate, NaN becomes 0.
     fn from_f64(value: f64) -> Self;
@@ -177,6 +183,7 @@ element!(bool => Bool, u8 => U8, u16 => U16, u32 => U32, u64 => U64, i8 => I8, i
 
 macro_rules! number {
     ($is_float:literal: $($rust:ty),+) => {$(
+        impl sealed::Sealed for $rust {}
         impl Number for $rust {
             const IS_FLOAT: bool = $is_float;
             #[inline(always)]
@@ -195,6 +202,7 @@ number!(true: f32, f64);
 
 macro_rules! half_number {
     ($($rust:ty),+) => {$(
+        impl sealed::Sealed for $rust {}
         impl Number for $rust {
             const IS_FLOAT: bool = true;
             #[inline(always)]

@@ -19,6 +19,7 @@
 
 pub mod backend;
 pub mod cpu;
+mod create;
 mod device;
 mod display;
 mod dtype;
@@ -28,13 +29,15 @@ mod layout;
 mod mapped;
 pub mod memory;
 pub mod ops;
+pub mod random;
 pub mod reference;
 mod shape;
 mod storage;
 mod tensor;
 
+pub use create::Nested;
 pub use device::Device;
-pub use dtype::{BitNetDType, Element};
+pub use dtype::{BitNetDType, Element, Number};
 pub use error::{ErrorContext, Result, TensorOpError};
 pub use grad::Gradients;
 pub use layout::{Layout, Strides};

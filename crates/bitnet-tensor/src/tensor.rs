@@ -145,16 +145,6 @@ impl BitNetTensor {
         Self::from_slice(&[value], [])
     }
 
-    /// The whole numbers of `range`, as `U32 [end − start]`: positions and indices.
-    ///
-    /// # Errors
-    /// As for memory that cannot be had.
-    pub fn arange(range: std::ops::Range<u32>) -> Result<Self> {
-        let values: Vec<u32> = range.collect();
-        let shape = [values.len()];
-        Self::from_vec(values, shape)
-    }
-
     /// A tensor over `length` bytes of `owner` beginning at `start`, used in place: a mapped
     /// file, an array of another library. Bytes that are not aligned for `dtype` are copied.
     ///

@@ -106,7 +106,7 @@ fn running() -> Result<()> {
 #[test]
 fn orders() -> Result<()> {
     let x = Random::new(64).tensor(F64, &[3, 4, 5])?;
-    let one = |name: &str, function: &Function| check(name, std::slice::from_ref(&x), function);
+    let one = |name: &str, function: &Function<'_>| check(name, std::slice::from_ref(&x), function);
     for axis in [0, 1, -1] {
         one("sort", &move |x| Ok(x[0].square()?.sort(axis, false)?.0))?;
         one("sort descending", &move |x| Ok(x[0].sort(axis, true)?.0))?;
