@@ -151,3 +151,25 @@ fn variances_far_from_zero_keep_their_digits() -> Result<()> {
     assert_eq!(BitNetTensor::from_vec(values, [4000])?.var(&[], 0, false)?.item::<f32>()?, 1.25);
     Ok(())
 }
+
+/// Nothing, beside sizes whose product exceeds `usize`.
+#[test]
+fn no_elements_beside_huge_sizes() -> Result<()> {
+    const HUGE: usize = 1 << 40;
+    let x = BitNetTensor::zeros([0, HUGE, HUGE], F32)?;
+    let empty = |y: BitNetTensor| Ok::<_, bitnet_tensor::TensorOpError>(y.element_count() == 0);
+    for axes in [&[1, 2][..], &[1], &[2]] {
+        assert!(empty(x.prod(axes, true)?)? && empty(x.all(axes, false)?)?);
+        assert!(empty(x.var(axes, 1, true)?)? && empty(x.norm(2.0, axes, false)?)?);
+        assert!(empty(x.logsumexp(axes, true)?)? && empty(x.median(axes, false)?)?);
+    }
+    for axis in [0, 1, 2] {
+        assert!(empty(x.cumsum(axis)?)? && empty(x.cummax(axis)?.1)?);
+        assert!(empty(x.sort(axis, true)?.0)? && empty(x.diff(1, axis)?)?);
+    }
+    assert!(empty(x.argmax(1, false)?)? && empty(x.argmin(2, true)?)?);
+    assert!(empty(x.unique(None)?.values)? && empty(x.unique(0)?.values)?);
+    assert_eq!(x.sum(&[], false)?.item::<f32>()?, 0.0);
+    assert!(x.argmax(0, false).is_err() && x.argmax(None, false).is_err());
+    Ok(())
+}

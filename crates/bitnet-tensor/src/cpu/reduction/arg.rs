@@ -6,7 +6,7 @@ use super::extreme::{Best, Place};
 use super::fold::fold;
 use super::plan::Plan;
 use super::reduce::fill_rows;
-use super::source::{Reading, bytes_of_bool, floats, integers};
+use super::source::{Reading, floats, integers, readable};
 use crate::error::Result;
 use crate::ops::ArgExtreme;
 use crate::{BitNetDType, BitNetTensor};
@@ -17,7 +17,7 @@ pub(in crate::cpu) fn arg_extreme(
     x: &BitNetTensor,
     out: &mut BitNetTensor,
 ) -> Result<()> {
-    let x = &bytes_of_bool(x)?;
+    let x = &readable(x)?;
     let plan = Plan::new(x.layout(), &[op.axis]);
     let out = out.try_mut::<i64>()?;
     if out.is_empty() {

@@ -6,7 +6,7 @@ use super::extreme::{Latest, Ordered};
 use super::fold::Fold;
 use super::plan::Side;
 use super::source::{
-    Reading, Source, bytes_of_bool, floats, integers, write_floats, write_integers,
+    Reading, Source, floats, integers, readable, write_floats, write_integers,
 };
 use super::sum::{IntegerProduct, IntegerSum, Product, Sum};
 use crate::BitNetTensor;
@@ -26,7 +26,7 @@ pub(in crate::cpu) fn cumulative(
     if x.element_count() == 0 {
         return Ok(());
     }
-    let x = &bytes_of_bool(x)?;
+    let x = &readable(x)?;
     let lines = Lines::new(x, op.axis);
     let extreme = matches!(op.kind, CumulativeKind::Max | CumulativeKind::Min);
     let largest = op.kind == CumulativeKind::Max;
@@ -57,6 +57,9 @@ pub(in crate::cpu) fn cumulative(
     }
     Ok(())
 }
+
+/// What is done with a row: its place, its index along the axis, its first line, its elements.
+type Step<'a, W> = dyn FnMut(usize, usize, usize, &[W]) + 'a;
 
 /// How the lines along an axis lie: `outer` times `length` rows of `inner` elements.
 struct Lines {
@@ -93,7 +96,7 @@ impl Lines {
         &self,
         source: &dyn Source<W>,
         outer: usize,
-        step: &mut dyn FnMut(usize, usize, usize, &[W]),
+        step: &mut Step<'_, W>,
     ) {
         let mut buffer = [W::default(); BLOCK];
         if self.inner == 1 {

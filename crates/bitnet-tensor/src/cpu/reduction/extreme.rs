@@ -10,6 +10,9 @@ pub(super) trait Ordered: Copy + Default + Send + Sync {
     fn weakest(largest: bool) -> Self;
     /// Whether `self` takes the place of `best`, which came before it.
     fn beats(self, best: Self, largest: bool) -> bool;
+    /// The better of two, where the place does not matter: any NaN is as good as the first.
+    fn better(self, best: Self, largest: bool) -> Self;
+    fn is_zero(self) -> bool;
 }
 
 impl Ordered for f64 {
@@ -22,6 +25,17 @@ impl Ordered for f64 {
         let better = if largest { self > best } else { self < best };
         better || (self.is_nan() && !best.is_nan())
     }
+
+    #[inline(always)]
+    fn better(self, best: f64, largest: bool) -> f64 {
+        let better = if largest { self > best } else { self < best };
+        // No short cut: vectors have none.
+        if better | self.is_nan() { self } else { best }
+    }
+
+    fn is_zero(self) -> bool {
+        self == 0.0
+    }
 }
 
 impl Ordered for i64 {
@@ -32,6 +46,15 @@ impl Ordered for i64 {
     #[inline(always)]
     fn beats(self, best: i64, largest: bool) -> bool {
         if largest { self > best } else { self < best }
+    }
+
+    #[inline(always)]
+    fn better(self, best: i64, largest: bool) -> i64 {
+        if self.beats(best, largest) { self } else { best }
+    }
+
+    fn is_zero(self) -> bool {
+        self == 0
     }
 }
 
@@ -57,17 +80,20 @@ impl<W: Ordered> Fold for Extreme<W> {
     }
 
     fn along(&self, state: &mut W, block: &[W], _: usize) {
-        let best = |largest| {
-            block.iter().fold(*state, |best, &x| if x.beats(best, largest) { x } else { best })
-        };
         // Two loops without the question in them.
-        *state = if self.largest { best(true) } else { best(false) };
+        *state = if self.largest {
+            best_of::<W, true>(*state, block)
+        } else {
+            best_of::<W, false>(*state, block)
+        };
     }
 
     fn across(&self, states: &mut [W], row: &[W], _: usize) {
-        let largest = self.largest;
-        for (state, &x) in states.iter_mut().zip(row) {
-            *state = if x.beats(*state, largest) { x } else { *state };
+        let pairs = states.iter_mut().zip(row);
+        if self.largest {
+            pairs.for_each(|(state, x)| *state = x.better(*state, true));
+        } else {
+            pairs.for_each(|(state, x)| *state = x.better(*state, false));
         }
     }
 
@@ -86,6 +112,23 @@ pub(super) struct Best<W> {
 }
 
 const NONE: usize = usize::MAX;
+
+/// The best of a stretch, by eight searches side by side.
+fn best_of<W: Ordered, const LARGEST: bool>(start: W, block: &[W]) -> W {
+    let mut best = [start; 8];
+    let (eights, rest) = block.as_chunks::<8>();
+    for eight in eights {
+        for i in 0..8 {
+            best[i] = eight[i].better(best[i], LARGEST);
+        }
+    }
+    let winner = best.iter().chain(rest).fold(start, |best, x| x.better(best, LARGEST));
+    if winner.is_zero() {
+        // The first of two zeros: there may be a negative and a positive one.
+        return block.iter().fold(start, |best, x| x.better(best, LARGEST));
+    }
+    winner
+}
 
 /// The value of the last of the largest or smallest, which matters where both zeros are.
 pub(super) struct Latest<W> {

@@ -6,8 +6,8 @@ use bitnet_kernels::{Cpu, reduce as kernels};
 use super::extreme::Extreme;
 use super::fold::{Fold, fold};
 use super::plan::Plan;
-use super::reduce::rows_of_f32;
-use super::source::{floats, write_floats};
+use super::reduce::fill_rows;
+use super::source::{floats, readable, write_floats};
 use crate::error::Result;
 use crate::ops::LogSumExp;
 use crate::{BitNetDType, BitNetTensor};
@@ -18,9 +18,10 @@ pub(in crate::cpu) fn logsumexp(
     x: &BitNetTensor,
     out: &mut BitNetTensor,
 ) -> Result<()> {
+    let x = &readable(x)?;
     let plan = Plan::new(x.layout(), &op.axes);
-    if x.dtype() == BitNetDType::F32 && plan.reduced.count > 0 && plan.rows().is_some() {
-        return rows_of_f32(cpu, &plan, kernels::log_sum_exp, x, out);
+    if x.dtype() == BitNetDType::F32 && plan.reduced.count > 0 && x.element_count() > 0 {
+        return rows(cpu, op, x, out);
     }
     let source = &*floats(x)?;
     let mut largest = fold(&plan, source, &Extreme::new(true));
@@ -29,6 +30,23 @@ pub(in crate::cpu) fn logsumexp(
     let states = fold(&plan, source, &Exponentials { largest: &largest });
     let values = states.iter().map(|state| libm::log(state.sum) + state.largest);
     write_floats(&values.collect::<Vec<f64>>(), out)
+}
+
+/// `F32`: the kernel for rows is worth bringing the elements of each result together.
+fn rows(cpu: Cpu, op: &LogSumExp, x: &BitNetTensor, out: &mut BitNetTensor) -> Result<()> {
+    let kept = (0..x.rank()).filter(|axis| !op.axes.contains(axis));
+    let order: Vec<isize> = kept.chain(op.axes.iter().copied()).map(|axis| axis as isize).collect();
+    let x = x.permute(&order)?.contiguous()?;
+    let columns = x.shape()[x.rank() - op.axes.len()..].iter().product();
+    let data = x.as_slice::<f32>()?;
+    let row = |row: usize| kernels::log_sum_exp(cpu, &data[row * columns..][..columns]);
+    if out.dtype() == BitNetDType::F32 {
+        fill_rows(out.try_mut::<f32>()?, columns, row);
+        return Ok(());
+    }
+    let mut values = vec![0.0; data.len() / columns];
+    fill_rows(&mut values, columns, |at| f64::from(row(at)));
+    write_floats(&values, out)
 }
 
 struct Exponentials<'a> {

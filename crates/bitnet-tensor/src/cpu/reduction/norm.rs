@@ -3,7 +3,7 @@
 use super::extreme::Extreme;
 use super::fold::fold;
 use super::plan::Plan;
-use super::source::{Source, floats, write_floats};
+use super::source::{Source, floats, readable, write_floats};
 use super::sum::{Compensated, ExactSum};
 use crate::BitNetTensor;
 use crate::cpu::spans::Spans;
@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::ops::Norm;
 
 pub(in crate::cpu) fn norm(op: &Norm, x: &BitNetTensor, out: &mut BitNetTensor) -> Result<()> {
+    let x = &readable(x)?;
     let plan = Plan::new(x.layout(), &op.axes);
     let powers = Powers { source: &*floats(x)?, p: op.p };
     let values = if op.p.is_infinite() {

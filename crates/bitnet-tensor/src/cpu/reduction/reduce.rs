@@ -5,7 +5,7 @@ use bitnet_kernels::{Cpu, parallel, reduce as kernels};
 use super::extreme::Extreme;
 use super::fold::{fold, fold_by};
 use super::plan::Plan;
-use super::source::{Reading, bytes_of_bool, floats, integers, write_floats, write_integers};
+use super::source::{Reading, floats, integers, readable, write_floats, write_integers};
 use super::sum::{Compensated, ExactSum, IntegerProduct, IntegerSum, Product, Sum};
 use crate::cpu::GRAIN;
 use crate::error::Result;
@@ -18,7 +18,7 @@ pub(in crate::cpu) fn reduce(
     x: &BitNetTensor,
     out: &mut BitNetTensor,
 ) -> Result<()> {
-    let x = &bytes_of_bool(x)?;
+    let x = &readable(x)?;
     let plan = Plan::new(x.layout(), &op.axes);
     match op.kind {
         ReduceKind::Any | ReduceKind::All | ReduceKind::CountNonzero => {
@@ -32,7 +32,7 @@ pub(in crate::cpu) fn reduce(
             let count = if op.kind == ReduceKind::Mean { plan.reduced.count as f64 } else { 1.0 };
             write_floats(&values.iter().map(|sum| sum / count).collect::<Vec<f64>>(), out)
         }
-        kind => match row_kernel(kind).filter(|_| x.dtype() == BitNetDType::F32) {
+        kind => match row_kernel(kind).filter(|_| out.dtype() == BitNetDType::F32) {
             Some(kernel) if plan.reduced.count > 0 && plan.rows().is_some() => {
                 rows_of_f32(cpu, &plan, kernel, x, out)
             }

@@ -65,6 +65,15 @@ pub(super) fn bytes_of_bool(x: &BitNetTensor) -> Result<BitNetTensor> {
     Ok(x.reinterpreted(BitNetDType::U8))
 }
 
+/// What is read quickly: a half float tensor as `F32`, and [`bytes_of_bool`]. Views keep their type:
+/// a broadcast one may have more elements than memory.
+pub(super) fn readable(x: &BitNetTensor) -> Result<BitNetTensor> {
+    if matches!(x.dtype(), BitNetDType::F16 | BitNetDType::BF16) && x.is_contiguous() {
+        return x.detach().to_dtype(BitNetDType::F32);
+    }
+    bytes_of_bool(x)
+}
+
 struct Floats<'a, T>(&'a [T]);
 
 impl<T: Number> Source<f64> for Floats<'_, T> {

@@ -4,7 +4,7 @@
 use super::fold::{Fold, fold};
 use super::plan::Plan;
 use super::reduce::sums;
-use super::source::{floats, write_floats};
+use super::source::{floats, readable, write_floats};
 use super::sum::lanes;
 use crate::BitNetTensor;
 use crate::error::Result;
@@ -15,6 +15,7 @@ pub(in crate::cpu) fn variance(
     x: &BitNetTensor,
     out: &mut BitNetTensor,
 ) -> Result<()> {
+    let x = &readable(x)?;
     let plan = Plan::new(x.layout(), &op.axes);
     let count = plan.reduced.count as f64;
     let mut means = sums(&plan, x)?;

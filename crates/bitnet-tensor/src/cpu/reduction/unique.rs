@@ -20,7 +20,7 @@ pub(in crate::cpu) fn unique(x: &BitNetTensor, outputs: &mut [BitNetTensor]) -> 
 
     let bytes = bytes_of_bool(x)?;
     let all = Side::new(x.layout(), &[0, 1]);
-    let columns = if rows == 0 { 0 } else { all.count / rows };
+    let columns = all.count.checked_div(rows).unwrap_or(0);
     let mut keys = Vec::with_capacity(all.count);
     Keys::of(&bytes)?.read(&all, 0, &mut keys);
     let row = |n: usize| &keys[n * columns..][..columns];

@@ -96,7 +96,7 @@ impl BitNetTensor {
             bail!(ComputationError, name, &[self], "{q} is outside of 0 to 1");
         }
         let shape = reduced_shape(self.shape(), &axes, keepdims);
-        if axes.iter().any(|&axis| self.shape()[axis] == 0) {
+        if self.element_count() == 0 {
             if !shape.contains(&0) {
                 bail!(ComputationError, name, &[self], "no elements: there is no {name}");
             }

@@ -6,6 +6,7 @@ use super::axes::one_axis;
 use crate::backend::dispatch::{apply, composed};
 use crate::error::{Result, bail, error};
 use crate::ops::{Operation, Specs, TensorSpec};
+use crate::shape::count;
 use crate::{BitNetDType, BitNetTensor};
 
 /// The different rows of a matrix: the first of each kind in ascending order of the rows, the kind
@@ -98,7 +99,7 @@ impl BitNetTensor {
     /// The different slices along the first axis.
     fn unique_rows(&self) -> Result<Unique> {
         let rows = self.shape()[0];
-        let columns = self.shape()[1..].iter().product::<usize>();
+        let columns = count(&self.shape()[1..]);
         let outputs = apply(UniqueRows, &[&self.detach().reshape([rows, columns])?])?;
         let [first, inverse, counts, number] = outputs.as_slice() else {
             return Err(error!(InternalError, "unique", &[self], "has four results"));
