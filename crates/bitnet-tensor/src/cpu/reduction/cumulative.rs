@@ -5,9 +5,7 @@ use bitnet_kernels::parallel;
 use super::extreme::{Latest, Ordered};
 use super::fold::Fold;
 use super::plan::Side;
-use super::source::{
-    Reading, Source, floats, integers, readable, write_floats, write_integers,
-};
+use super::source::{Reading, Source, floats, integers, readable, write_floats, write_integers};
 use super::sum::{IntegerProduct, IntegerSum, Product, Sum};
 use crate::BitNetTensor;
 use crate::error::Result;
