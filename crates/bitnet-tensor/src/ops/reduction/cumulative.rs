@@ -3,7 +3,6 @@
 use smallvec::smallvec;
 
 use super::axes::one_axis;
-use super::places::sum_to_places;
 use crate::backend::dispatch::{apply, apply_one, composed};
 use crate::error::{Result, bail, error};
 use crate::ops::{Derivative, OperandGradients, Operation, Specs, TensorSpec};
@@ -76,9 +75,7 @@ impl Operation for Cumulative {
             CumulativeKind::Sum => from_behind(context.gradient, axis)?,
             CumulativeKind::Prod => product_gradient(x, context, axis)?,
             CumulativeKind::Max | CumulativeKind::Min => {
-                let last = |x: &BitNetTensor| x.transpose(axis, -1);
-                let (dy, places) = (last(context.gradient)?, last(&context.outputs[1])?);
-                sum_to_places(&dy, &places, x.shape()[self.axis])?.transpose(axis, -1)?
+                x.zeros_like()?.scatter_add(axis, &context.outputs[1], context.gradient)?
             }
         };
         Ok(smallvec![Some(dx)])
@@ -87,11 +84,7 @@ impl Operation for Cumulative {
 
 /// The sum of each element and those behind it.
 fn from_behind(x: &BitNetTensor, axis: isize) -> Result<BitNetTensor> {
-    let reversed = |x: &BitNetTensor| {
-        let size = x.shape()[axis as usize];
-        x.slice(axis, size.saturating_sub(1), size, -1)
-    };
-    reversed(&reversed(x)?.cumsum(axis)?)
+    x.flip(&[axis])?.cumsum(axis)?.flip(&[axis])
 }
 
 /// An element is a factor of its own product and of those behind it. Up to the first zero the

@@ -25,25 +25,20 @@ impl BitNetTensor {
         }
         composed("bincount", &[self], || {
             let count = self.element_count();
-            let sorted = self.detach().reshape([count])?.sort(0, false)?.0;
+            // What an `i64` does not hold becomes negative.
+            let places = self.detach().reshape([count])?.to_dtype(BitNetDType::I64)?;
             let mut length = minlength;
             if count > 0 {
-                let end = |at| sorted.narrow(0, at, 1)?.to_dtype(BitNetDType::I64)?.item::<i64>();
-                let (least, most) = (end(0)?, end(count - 1)?);
-                if least < 0 {
+                let [least, most] = [places.min(&[], false)?, places.max(&[], false)?];
+                if least.item::<i64>()? < 0 {
                     bail!(ComputationError, "bincount", &[self], "an element is negative");
                 }
-                // What an `i64` does not hold has become negative.
-                let most = usize::try_from(most).unwrap_or(usize::MAX);
+                let most = usize::try_from(most.item::<i64>()?).unwrap_or(usize::MAX);
                 length = length.max(most.saturating_add(1));
             }
-            if u32::try_from(length).is_err() {
-                bail!(InvalidTensor, "bincount", &[self], "{length} counts are too many");
-            }
-            let edges = Self::arange(0..length as u32)?.to_device(self.device())?;
-            let sorted = sorted.to_dtype(BitNetDType::I64)?;
-            let edges = edges.to_dtype(BitNetDType::I64)?;
-            sorted.searchsorted(&edges, true)?.sub(&sorted.searchsorted(&edges, false)?)
+            let zeros = Self::zeros([length], BitNetDType::I64)?.to_device(self.device())?;
+            let ones = Self::scalar(1i64)?.to_device(self.device())?.expand([count])?;
+            zeros.scatter_add(0, &places, &ones)
         })
     }
 

@@ -6,7 +6,6 @@ mod cumulative;
 mod histogram;
 mod logsumexp;
 mod norm;
-mod places;
 mod quantile;
 mod reduce;
 mod search;

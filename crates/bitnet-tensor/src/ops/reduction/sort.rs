@@ -4,7 +4,6 @@ use smallvec::smallvec;
 
 use super::axes::one_axis;
 use super::cumulative::pair;
-use super::places::back_to_places;
 use crate::backend::dispatch::{apply, composed};
 use crate::error::{Result, bail};
 use crate::ops::{Derivative, OperandGradients, Operation, Specs, TensorSpec};
@@ -49,8 +48,7 @@ impl Operation for Sort {
         if !x.dtype().is_float() || context.position > 0 {
             return Ok(smallvec![None]);
         }
-        let size = x.shape()[x.rank() - 1];
-        let dx = back_to_places(context.gradient, &context.outputs[1], size)?;
+        let dx = x.zeros_like()?.scatter(-1, &context.outputs[1], context.gradient)?;
         Ok(smallvec![Some(dx)])
     }
 }
