@@ -170,13 +170,13 @@ fn a_missing_operation_is_executed_on_the_cpu_and_counted() -> Result<()> {
     let on_mock = x.to_device(mock.device())?;
     for policy in [FallbackPolicy::Warn, FallbackPolicy::Silent] {
         set_fallback_policy(policy);
-        let (y, spent) = counted(|| on_mock.neg()?.softmax())?;
+        let (y, spent) = counted(|| on_mock.neg()?.softmax(-1))?;
         assert_eq!(spent.fallbacks, 1);
         assert_eq!(y.device(), mock.device());
-        assert_same(&y, &x.neg()?.softmax()?);
+        assert_same(&y, &x.neg()?.softmax(-1)?);
     }
     set_fallback_policy(FallbackPolicy::Error);
-    let result = on_mock.softmax();
+    let result = on_mock.softmax(-1);
     set_fallback_policy(FallbackPolicy::default());
     let error = result.unwrap_err();
     assert!(matches!(error, TensorOpError::UnsupportedOperation(_)), "{error}");

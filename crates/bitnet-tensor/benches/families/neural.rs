@@ -14,7 +14,7 @@ fn rows(call: fn(&BitNetTensor) -> Result<BitNetTensor>) -> Result<Run> {
 }
 
 pub(crate) const WORKLOADS: &[Workload] = &[
-    of("softmax", "softmax 1024x1024", || rows(|x| x.softmax())),
+    of("softmax", "softmax 1024x1024", || rows(|x| x.softmax(-1))),
     of("normalization", "rms_norm 1024x1024", || {
         let (x, weight) = (numbers([1024, 1024])?, numbers([1024])?);
         run(move || x.rms_norm(&weight, 1e-5))

@@ -74,7 +74,7 @@ fn axes_that_do_not_exist_or_are_named_twice() {
     assert_error!(x.unsqueeze(3), ShapeMismatch, "unsqueeze(f32[2, 3]): the result has no axis 3");
     assert_error!(x.slice(2, 0, 1, 1), ShapeMismatch, "slice(f32[2, 3]): there is no axis 2");
     assert_error!(BitNetTensor::cat(&[&x], 2), ShapeMismatch, "cat(f32[2, 3]): there is no axis 2");
-    assert_error!(f32s(&[]).softmax(), ShapeMismatch, "softmax(f32[]): a scalar has no axis");
+    assert_error!(f32s(&[]).softmax(-1), ShapeMismatch, "softmax(f32[]): there is no axis -1");
 }
 
 #[test]
@@ -237,7 +237,11 @@ fn types_that_the_operation_does_not_take() {
         DTypeMismatch,
         "exp(i32[2]): takes floats: cast with to_dtype first"
     );
-    assert_error!(zeros(&[2], F64).softmax(), DTypeMismatch, "softmax(f64[2]): takes f32");
+    assert_error!(
+        zeros(&[2], I32).softmax(-1),
+        DTypeMismatch,
+        "softmax(i32[2]): takes floats: cast with to_dtype first"
+    );
     assert_error!(
         zeros(&[1, 2], F64).matmul(&f32s(&[2, 1])),
         DTypeMismatch,

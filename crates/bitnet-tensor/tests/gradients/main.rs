@@ -108,7 +108,7 @@ fn products() -> Result<()> {
 fn softmax_norm_and_gates() -> Result<()> {
     let mut random = Random::new(58);
     for shape in [&[5][..], &[2, 3, 4]] {
-        check("softmax", &[random.floats(shape)?], &|x| x[0].softmax())?;
+        check("softmax", &[random.floats(shape)?], &|x| x[0].softmax(-1))?;
         let inputs =
             [positive(&mut random, F32, shape)?, random.floats(&shape[shape.len() - 1..])?];
         check("rms_norm", &inputs, &|x| x[0].rms_norm(&x[1], 1e-3))?;

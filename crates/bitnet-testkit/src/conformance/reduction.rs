@@ -28,7 +28,7 @@ fn softmax(cases: &mut Vec<Case>) -> Result<()> {
     let mut random = Random::new(22);
     let mut add = |name: String, x: BitNetTensor| {
         cases.push(Case::new(format!("softmax {name}"), Tolerance::SOFTMAX, vec![x], |x| {
-            Ok(vec![x[0].softmax()?])
+            Ok(vec![x[0].softmax(-1)?])
         }));
     };
     let scale = BitNetTensor::scalar(16.0f32)?;

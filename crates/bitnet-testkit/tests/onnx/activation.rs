@@ -18,6 +18,7 @@ pub(crate) const ADAPTERS: Adapters = &[
     }),
     ("HardSwish", |n| one(n.x(0).hard_swish())),
     ("LeakyRelu", |n| one(n.x(0).leaky_relu(n.float("alpha", 0.01)))),
+    ("LogSoftmax", |n| one(n.x(0).log_softmax(n.integer("axis", -1)))),
     ("Mish", |n| one(n.x(0).mish())),
     ("PRelu", |n| {
         let x = n.x(0);
@@ -33,6 +34,7 @@ pub(crate) const ADAPTERS: Adapters = &[
     }),
     ("Shrink", |n| one(shrink(n))),
     ("Sigmoid", |n| one(n.x(0).sigmoid())),
+    ("Softmax", |n| one(n.x(0).softmax(n.integer("axis", -1)))),
     ("Softplus", |n| one(n.x(0).softplus())),
     ("Softsign", |n| one(n.x(0).softsign())),
     ("SwiGLU", |n| {

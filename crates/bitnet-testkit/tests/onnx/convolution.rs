@@ -1,6 +1,6 @@
 //! Convolutions and poolings over any number of spatial axes.
 
-use bitnet_tensor::ops::PadMode;
+use bitnet_tensor::ops::{Convolution, PadMode};
 use bitnet_tensor::{BitNetTensor, Result};
 
 use crate::reader::Case;
@@ -8,7 +8,10 @@ use crate::shapes::{counting, sizes};
 use crate::{Adapters, Outcome, one};
 
 pub(crate) const ADAPTERS: Adapters = &[
+    ("CausalConvWithState", causal_convolution),
     ("Col2Im", |n| one(columns_to_image(n))),
+    ("Conv", |n| one(convolve(n, n.x(0), n.x(1), n.given(2)))),
+    ("ConvTranspose", |n| one(transposed_convolution(n))),
     ("GlobalAveragePool", |n| one(n.x(0).mean(&spatial_axes(n.x(0)), true))),
     ("GlobalMaxPool", |n| one(n.x(0).max(&spatial_axes(n.x(0)), true))),
     ("LpPool", |n| one(lp_pool(n))),
@@ -84,6 +87,22 @@ fn pool_windows(case: &Case) -> Windows {
     Windows::new(case, &case.x(0).shape()[2..], kernel)
 }
 
+pub(crate) fn convolve(
+    case: &Case,
+    x: &BitNetTensor,
+    weight: &BitNetTensor,
+    bias: Option<&BitNetTensor>,
+) -> Result<BitNetTensor> {
+    let windows = Windows::new(case, &x.shape()[2..], weight.shape()[2..].to_vec());
+    let how = Convolution {
+        stride: windows.strides,
+        padding: windows.pads,
+        dilation: windows.dilations,
+        groups: case.integer("group", 1) as usize,
+    };
+    x.convolution(weight, bias, &how)
+}
+
 fn max_pool(case: &Case) -> Outcome {
     let (x, windows) = (case.x(0), pool_windows(case));
     let lowest = if x.dtype().is_float() { f64::NEG_INFINITY } else { 0.0 };
@@ -119,6 +138,64 @@ fn lp_pool(case: &Case) -> Result<BitNetTensor> {
     let (windows, p) = (pool_windows(case), case.integer("p", 2));
     let powers = windows.of(&case.x(0).abs()?.pow(p)?, 0.0)?;
     powers.sum(&windows.axes(), false)?.pow(1.0 / p as f64)
+}
+
+/// Of a result that has to have a size, what is too much is cut at both ends and what is missing
+/// added at the end.
+fn transposed_convolution(case: &Case) -> Result<BitNetTensor> {
+    let (x, weight) = (case.x(0), case.x(1));
+    let space = x.rank() - 2;
+    let list = |name: &str, default: usize| {
+        case.integers(name).map_or(vec![default; space], |list| sizes(&list))
+    };
+    let mut how = Convolution {
+        stride: list("strides", 1),
+        dilation: list("dilations", 1),
+        groups: case.integer("group", 1) as usize,
+        ..Convolution::new(space)
+    };
+    let mut extra = list("output_padding", 0);
+    let pads = case.integers("pads").map_or(vec![0; 2 * space], |pads| sizes(&pads));
+    let wanted = case.integers("output_shape").map(|shape| sizes(&shape));
+    let auto = case.text("auto_pad", "NOTSET");
+    for n in 0..space {
+        how.padding[n] = (pads[n], pads[n + space]);
+        if wanted.is_none() && !auto.starts_with("SAME") {
+            continue;
+        }
+        let (size, stride) = (x.shape()[n + 2], how.stride[n]);
+        let want = wanted.as_ref().map_or(size * stride, |wanted| wanted[n]);
+        let reach = (weight.shape()[n + 2] - 1) * how.dilation[n];
+        let full = (size - 1) * stride + reach + 1 + extra[n];
+        extra[n] += want.saturating_sub(full);
+        let cut = full.saturating_sub(want);
+        how.padding[n] = match auto {
+            "SAME_UPPER" => (cut / 2, cut.div_ceil(2)),
+            _ => (cut.div_ceil(2), cut / 2),
+        };
+    }
+    x.convolution_transposed(weight, case.given(2), &how, &extra)
+}
+
+/// A convolution of each channel over what was and what is; what was is the last of it.
+fn causal_convolution(case: &Case) -> Outcome {
+    let (x, weight) = (case.x(0), case.x(1));
+    let (channels, past) = (x.shape()[1], weight.shape()[2] - 1);
+    let zeros;
+    let state = match case.given(3) {
+        Some(state) => state,
+        None => {
+            zeros = BitNetTensor::zeros([x.shape()[0], channels, past], x.dtype())?;
+            &zeros
+        }
+    };
+    let all = BitNetTensor::cat(&[state, x], 2)?;
+    let y = all.conv1d(weight, case.given(2), 1, 0, 1, channels)?;
+    let y = match case.text("activation", "none") {
+        "none" => y,
+        _ => y.silu()?,
+    };
+    Ok(vec![y, all.narrow(2, all.shape()[2] - past, past)?])
 }
 
 /// Columns `[N, C · kernel, places]` added up where their windows lie: the places of the padded

@@ -1,0 +1,189 @@
+//! Normalisation by mean and variance: of layers, groups, instances and batches.
+//!
+//! All are `(x − mean) / √(var + eps) · weight + bias` with the variance of the population; they
+//! differ in what the mean is taken over. Half types are computed in `F32` and rounded once.
+
+use crate::backend::dispatch::composed;
+use crate::error::{Result, bail};
+use crate::{BitNetDType, BitNetTensor};
+
+/// # Normalisation by mean and variance
+impl BitNetTensor {
+    /// Over the last axes, which have the sizes of `shape` (Ba et al. 2016); weight and bias are of
+    /// that shape.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_vec(vec![1.0f32, 3.0, 2.0, 6.0], [2, 2])?;
+    /// let y = x.layer_norm(&[2], None, None, 0.0)?;
+    /// assert_eq!(y.to_vec::<f32>()?, [-1.0, 1.0, -1.0, 1.0]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `ShapeMismatch` unless the tensor ends with `shape`; `DTypeMismatch` unless it is a float;
+    /// `BroadcastError` for weights that do not fit.
+    pub fn layer_norm(
+        &self,
+        shape: &[usize],
+        weight: Option<&Self>,
+        bias: Option<&Self>,
+        eps: f64,
+    ) -> Result<Self> {
+        if !self.shape().ends_with(shape) || shape.is_empty() {
+            bail!(ShapeMismatch, "layer_norm", &[self], "the last axes are not {shape:?}");
+        }
+        let axes: Vec<isize> = (1..=shape.len() as isize).map(|axis| -axis).collect();
+        self.normalised("layer_norm", weight, bias, |x| {
+            let (mean, variance) = (x.mean(&axes, true)?, x.var(&axes, 0, true)?);
+            scaled(x, &mean, &variance, eps, weight, bias)
+        })
+    }
+
+    /// Of each entry of `[batch, channels, …]` over `groups` of neighbouring channels (Wu and He
+    /// 2018); weight and bias are `[channels]`.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_vec(vec![1.0f32, 3.0, 2.0, 6.0], [1, 4])?;
+    /// let y = x.group_norm(2, None, None, 0.0)?;
+    /// assert_eq!(y.to_vec::<f32>()?, [-1.0, 1.0, -1.0, 1.0]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `ShapeMismatch` for fewer than two axes, for channels that the groups do not share equally
+    /// and for weights that do not fit; `DTypeMismatch` unless it is a float.
+    pub fn group_norm(
+        &self,
+        groups: usize,
+        weight: Option<&Self>,
+        bias: Option<&Self>,
+        eps: f64,
+    ) -> Result<Self> {
+        let channels = self.channels("group_norm")?;
+        if groups == 0 || !channels.is_multiple_of(groups) {
+            bail!(ShapeMismatch, "group_norm", &[self], "{channels} channels for {groups} groups");
+        }
+        self.normalised("group_norm", weight, bias, |x| {
+            let inner = x.shape()[1..].iter().product::<usize>() / groups;
+            let rows = x.reshape([x.shape()[0], groups, inner])?;
+            let (mean, variance) = (rows.mean(&[-1], true)?, rows.var(&[-1], 0, true)?);
+            let y = scaled(&rows, &mean, &variance, eps, None, None)?.reshape(x.shape())?;
+            of_channels(y, weight, bias)
+        })
+    }
+
+    /// Of each channel of each entry of `[batch, channels, …]` over the other axes (Ulyanov et al.
+    /// 2016); weight and bias are `[channels]`.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_vec(vec![1.0f32, 3.0, 2.0, 6.0], [1, 2, 2])?;
+    /// let y = x.instance_norm(None, None, 0.0)?;
+    /// assert_eq!(y.to_vec::<f32>()?, [-1.0, 1.0, -1.0, 1.0]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`group_norm`](Self::group_norm).
+    pub fn instance_norm(
+        &self,
+        weight: Option<&Self>,
+        bias: Option<&Self>,
+        eps: f64,
+    ) -> Result<Self> {
+        let channels = self.channels("instance_norm")?;
+        composed("instance_norm", &[self], || {
+            if channels == 0 {
+                Ok(self.clone())
+            } else {
+                self.group_norm(channels, weight, bias, eps)
+            }
+        })
+    }
+
+    /// Of each channel of `[batch, channels, …]` by a given mean and variance `[channels]`, those of
+    /// the batch in training, running ones afterwards (Ioffe and Szegedy 2015); weight and bias are
+    /// `[channels]`.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_vec(vec![1.0f32, 3.0], [1, 2])?;
+    /// let (mean, variance) = (BitNetTensor::full([2], 1.0f32)?, BitNetTensor::full([2], 4.0f32)?);
+    /// let y = x.batch_norm(&mean, &variance, None, None, 0.0)?;
+    /// assert_eq!(y.to_vec::<f32>()?, [0.0, 1.0]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`group_norm`](Self::group_norm).
+    pub fn batch_norm(
+        &self,
+        mean: &Self,
+        variance: &Self,
+        weight: Option<&Self>,
+        bias: Option<&Self>,
+        eps: f64,
+    ) -> Result<Self> {
+        self.channels("batch_norm")?;
+        self.normalised("batch_norm", weight, bias, |x| {
+            let (mean, variance) = (along_channels(mean, x)?, along_channels(variance, x)?);
+            of_channels(scaled(x, &mean, &variance, eps, None, None)?, weight, bias)
+        })
+    }
+
+    fn channels(&self, name: &'static str) -> Result<usize> {
+        match self.shape().get(1) {
+            Some(&channels) => Ok(channels),
+            None => bail!(ShapeMismatch, name, &[self], "takes [batch, channels, …]"),
+        }
+    }
+
+    /// `body` of the tensor in a type that sums well, the result in its own.
+    fn normalised(
+        &self,
+        name: &'static str,
+        weight: Option<&Self>,
+        bias: Option<&Self>,
+        body: impl FnOnce(&Self) -> Result<Self>,
+    ) -> Result<Self> {
+        if !self.dtype().is_float() {
+            bail!(DTypeMismatch, name, &[self], "takes floats: cast with to_dtype first");
+        }
+        let operands: Vec<&Self> = [Some(self), weight, bias].into_iter().flatten().collect();
+        composed(name, &operands, || match self.dtype() {
+            BitNetDType::F32 | BitNetDType::F64 => body(self)?.to_dtype(self.dtype()),
+            dtype => body(&self.to_dtype(BitNetDType::F32)?)?.to_dtype(dtype),
+        })
+    }
+}
+
+fn scaled(
+    x: &BitNetTensor,
+    mean: &BitNetTensor,
+    variance: &BitNetTensor,
+    eps: f64,
+    weight: Option<&BitNetTensor>,
+    bias: Option<&BitNetTensor>,
+) -> Result<BitNetTensor> {
+    let y = x.sub(mean)?.mul(&variance.add(eps)?.rsqrt()?)?;
+    let y = weight.map_or(Ok(y.clone()), |weight| y.mul(weight))?;
+    bias.map_or(Ok(y.clone()), |bias| y.add(bias))
+}
+
+fn of_channels(
+    y: BitNetTensor,
+    weight: Option<&BitNetTensor>,
+    bias: Option<&BitNetTensor>,
+) -> Result<BitNetTensor> {
+    let y = weight.map_or(Ok(y.clone()), |weight| y.mul(&along_channels(weight, &y)?))?;
+    bias.map_or(Ok(y.clone()), |bias| y.add(&along_channels(bias, &y)?))
+}
+
+/// `[channels]` beside `[batch, channels, …]`.
+fn along_channels(parameter: &BitNetTensor, x: &BitNetTensor) -> Result<BitNetTensor> {
+    let mut shape = vec![1; x.rank() - 1];
+    shape[0] = x.shape()[1];
+    parameter.reshape(shape)
+}
