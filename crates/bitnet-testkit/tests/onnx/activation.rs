@@ -17,6 +17,7 @@ pub(crate) const ADAPTERS: Adapters = &[
         one(line.clamp(0.0, 1.0))
     }),
     ("HardSwish", |n| one(n.x(0).hard_swish())),
+    ("Hardmax", |n| one(hardmax(n))),
     ("LeakyRelu", |n| one(n.x(0).leaky_relu(n.float("alpha", 0.01)))),
     ("LogSoftmax", |n| one(n.x(0).log_softmax(n.integer("axis", -1)))),
     ("Mish", |n| one(n.x(0).mish())),
@@ -51,6 +52,13 @@ pub(crate) const ADAPTERS: Adapters = &[
 
 fn swish(x: &BitNetTensor, alpha: f64) -> Result<BitNetTensor> {
     x.mul(&x.mul(alpha)?.sigmoid()?)
+}
+
+fn hardmax(case: &Case) -> Result<BitNetTensor> {
+    let (x, axis) = (case.x(0), case.integer("axis", -1));
+    let largest = x.argmax(axis, true)?;
+    let ones = BitNetTensor::ones(largest.shape().clone(), x.dtype())?;
+    x.zeros_like()?.scatter(axis, &largest, &ones)
 }
 
 fn shrink(case: &Case) -> Result<BitNetTensor> {

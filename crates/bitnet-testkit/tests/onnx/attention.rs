@@ -86,6 +86,12 @@ fn bias(case: &Case, dtype: BitNetDType, queries: usize, keys: usize) -> Result<
     }
 }
 
+/// Of half types in F32, rounded once.
+fn product(a: &BitNetTensor, b: &BitNetTensor) -> Result<BitNetTensor> {
+    let wide = |x: &BitNetTensor| x.to_dtype(BitNetDType::F32);
+    wide(a)?.matmul(&wide(b)?)?.to_dtype(a.dtype())
+}
+
 fn attention(case: &Case) -> Outcome {
     let flat = case.x(0).rank() == 3;
     let heads = |x: &BitNetTensor, name: &str| match flat {
@@ -108,7 +114,7 @@ fn attention(case: &Case) -> Outcome {
         1 => Ok(x.clone()),
         _ => x.repeat_interleave(group, 1),
     };
-    let scores = q.mul(scale)?.matmul(&shared(&k)?.mul(scale)?.transpose(2, 3)?)?;
+    let scores = product(&q.mul(scale)?, &shared(&k)?.mul(scale)?.transpose(2, 3)?)?;
     let softcap = case.float("softcap", 0.0);
     let capped = match softcap > 0.0 {
         true => scores.div(softcap)?.tanh()?.mul(softcap)?,
@@ -121,7 +127,7 @@ fn attention(case: &Case) -> Outcome {
     let sees = bias.max(&[-1], true)?.ne(f64::NEG_INFINITY)?;
     let weights = precise.softmax(-1)?.to_dtype(dtype)?;
     let weights = sees.where_(&weights, 0)?;
-    let y = weights.matmul(&shared(&v)?)?;
+    let y = product(&weights, &shared(&v)?)?;
     let y = if flat { join_heads(&y)? } else { y };
     let shown = match case.integer("qk_matmul_output_mode", 0) {
         0 => scores,

@@ -8,6 +8,7 @@ use crate::shapes::{counting, sizes};
 use crate::{Adapters, Outcome, one};
 
 pub(crate) const ADAPTERS: Adapters = &[
+    ("AveragePool", |n| one(average_pool(n))),
     ("CausalConvWithState", causal_convolution),
     ("Col2Im", |n| one(columns_to_image(n))),
     ("Conv", |n| one(convolve(n, n.x(0), n.x(1), n.given(2)))),
@@ -132,6 +133,21 @@ fn max_pool(case: &Case) -> Outcome {
     let first = flat(&places)?.argmax(-1, true)?;
     let found = flat(&windows.of(&numbers, -1.0)?)?.gather(-1, &first)?.squeeze(-1)?;
     Ok(vec![largest, found])
+}
+
+/// Divided by how many there are: with `count_include_pad` the padding counts.
+fn average_pool(case: &Case) -> Result<BitNetTensor> {
+    let (x, windows) = (case.x(0), pool_windows(case));
+    let sums = windows.of(x, 0.0)?.sum(&windows.axes(), false)?;
+    let mut ones = x.narrow(0, 0, 1)?.narrow(1, 0, 1)?.ones_like()?;
+    let mut around = Windows { ..pool_windows(case) };
+    if case.flag("count_include_pad", false) {
+        let mut pads = vec![(0, 0); 2];
+        pads.extend(&windows.pads);
+        ones = ones.pad(&pads, PadMode::Constant(1.0))?;
+        around.pads.fill((0, 0));
+    }
+    sums.div(&around.of(&ones, 0.0)?.sum(&windows.axes(), false)?)
 }
 
 fn lp_pool(case: &Case) -> Result<BitNetTensor> {

@@ -37,7 +37,7 @@ use reader::{Case, Slot};
 const HOW: &str = "pip install onnx==1.23.2 numpy==2.4.6 ml_dtypes==0.6.0\n  python crates/bitnet-testkit/scripts/onnx_cases.py";
 
 /// How many cases agree, at least: raised with every operation that the library learns.
-const FLOOR: usize = 765;
+const FLOOR: usize = 1061;
 
 /// The results of an operator, in the order of the node.
 type Outcome = Result<Vec<BitNetTensor>, Miss>;
@@ -125,8 +125,8 @@ fn agree(case: &Case, results: &[BitNetTensor]) -> Result<(), String> {
         // A result that the node does not name is not compared.
         let Slot::Tensor(want) = want else { continue };
         let tolerance = match want.dtype() {
-            // The standard's bounds are narrower than one unit of these.
-            BitNetDType::F16 | BitNetDType::BF16 => Tolerance { ulps: 1.0, ..case.tolerance },
+            // As the standard's own runner allows for bf16: its evaluator rounds every step.
+            BitNetDType::F16 | BitNetDType::BF16 => Tolerance { ulps: 2.0, ..case.tolerance },
             dtype if dtype.is_float() => case.tolerance,
             _ => Tolerance::EXACT,
         };

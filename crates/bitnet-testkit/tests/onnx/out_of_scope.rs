@@ -34,21 +34,5 @@ pub(crate) const OUT_OF_SCOPE: &[(&str, &[&str])] = &[
             "ai.onnx.preview.training.Momentum",
         ],
     ),
-    (
-        "not mapped yet",
-        &[
-            "AffineGrid",
-            "AveragePool",
-            "BlackmanWindow",
-            "Det",
-            "Einsum",
-            "EyeLike",
-            "HammingWindow",
-            "HannWindow",
-            "Hardmax",
-            "NegativeLogLikelihoodLoss",
-            "Range",
-            "SoftmaxCrossEntropyLoss",
-        ],
-    ),
+    ("not mapped yet", &["Det", "Einsum"]),
 ];

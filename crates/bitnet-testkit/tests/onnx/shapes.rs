@@ -43,7 +43,7 @@ pub(crate) fn sizes(numbers: &[isize]) -> Vec<usize> {
 
 /// The first `count` numbers, as I64.
 pub(crate) fn counting(count: usize) -> Result<BitNetTensor> {
-    BitNetTensor::arange(0..count as u32)?.to_dtype(BitNetDType::I64)
+    BitNetTensor::arange(0..count as i64)
 }
 
 /// `axis`, counted from the front.
