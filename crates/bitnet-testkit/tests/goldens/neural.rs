@@ -17,7 +17,7 @@ fn evaluate(case: &Case<'_>, x: &[BitNetTensor]) -> Result<Vec<BitNetTensor>> {
             x[0].rope(&x[1], &x[2], &x[3], mode)
         }
         "attention" => x[0].attention(&x[1], &x[2], &x[3], case.float("scale") as f32),
-        "softmax" => x[0].softmax(),
+        "softmax" => x[0].softmax(-1),
         "rms_norm" => x[0].rms_norm(&x[1], case.float("eps") as f32),
         other => panic!("unknown operation {other}"),
     };
