@@ -69,6 +69,18 @@ impl Side {
         usize::try_from(stride).ok()
     }
 
+    /// How many elements from the first on, and from each multiple of that, are neighbours.
+    fn side_by_side(&self) -> usize {
+        let mut together = 1usize;
+        for (&size, &stride) in self.layout.shape().iter().zip(self.layout.strides()).rev() {
+            if size != 1 && stride != together as isize {
+                break;
+            }
+            together = together.saturating_mul(size);
+        }
+        together
+    }
+
     /// The shortest way between two different elements.
     fn stride(&self) -> usize {
         let axes = self.layout.shape().iter().zip(self.layout.strides());
@@ -119,18 +131,22 @@ impl Plan {
         if self.across { results.max(self.kept.count.min(256)) } else { results }
     }
 
-    /// Where the first elements of all results begin and the distance to the next ones, when rows
-    /// across all results lie side by side at equal distances.
+    /// How many results lie side by side, and the distance from their first elements to their
+    /// second ones, and so on: when rows across so many results are worth a kernel.
     pub(super) fn columns(&self) -> Option<(usize, usize)> {
-        let layout = &self.kept.layout;
         let stride = self.reduced.single_stride()?;
-        (layout.is_contiguous() && self.across).then_some((layout.offset(), stride))
+        let together = self.kept.side_by_side();
+        (self.across && together >= ACROSS).then_some((together, stride))
+    }
+
+    /// Where the first element of a result lies.
+    pub(super) fn start(&self, output: usize) -> usize {
+        self.kept.layout.offset().wrapping_add_signed(self.kept.displacement(output))
     }
 
     /// Where the elements of each result begin, when they are neighbours in order.
     pub(super) fn rows(&self) -> Option<impl Fn(usize) -> usize + Sync + '_> {
-        let layout = &self.reduced.layout;
-        let start = |row| layout.offset().wrapping_add_signed(self.kept.displacement(row));
-        (layout.is_contiguous() && !self.across).then_some(start)
+        let together = self.reduced.layout.is_contiguous() && !self.across;
+        together.then_some(|row| self.start(row))
     }
 }

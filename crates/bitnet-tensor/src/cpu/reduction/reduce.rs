@@ -66,13 +66,18 @@ pub(super) fn rows_of_f32(
     Ok(())
 }
 
-/// The sums of columns whose rows lie side by side.
+/// The sums of columns of which many lie side by side.
 fn columns_of_f32(cpu: Cpu, plan: &Plan, x: &BitNetTensor) -> Result<Vec<f64>> {
     let (data, columns) = (x.host_data::<f32>()?, plan.columns());
-    Ok(fold_by(plan, &Sum, |sums, output, piece| {
-        let (Some((start, stride)), range) = (columns, plan.range(piece)) else { return };
-        let first = start + range.start * stride + output;
-        kernels::add_rows(cpu, &data[first..], stride, range.len(), sums);
+    Ok(fold_by(plan, &Sum, |mut sums, mut output, piece| {
+        let (Some((together, stride)), range) = (columns, plan.range(piece)) else { return };
+        while !sums.is_empty() {
+            let here = sums.len().min(together - output % together);
+            let (now, rest) = sums.split_at_mut(here);
+            let first = plan.start(output) + range.start * stride;
+            kernels::add_rows(cpu, &data[first..], stride, range.len(), now);
+            (sums, output) = (rest, output + here);
+        }
     }))
 }
 

@@ -32,6 +32,9 @@ pub(super) fn cases(cases: &mut Vec<Case>) -> Result<()> {
     for dtype in [F32, F64, I32, Bool] {
         // Long enough for several pieces.
         reduce(cases, "rows", random.tensor(dtype, &[4200, 16])?, &[0]);
+        for (layout, x) in layouts(&random.tensor(dtype, &[3, 7, 20])?)? {
+            reduce(cases, layout, x, &[1]);
+        }
         for count in [1, 2, 15, 16, 17, 31, 64, 65, 1000, 70_000] {
             reduce(cases, "row", random.tensor(dtype, &[count])?, &[]);
             reduce(cases, "backwards", reversed(&random.tensor(dtype, &[count])?)?, &[0]);
