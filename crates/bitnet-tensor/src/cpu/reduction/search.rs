@@ -10,6 +10,9 @@ use crate::cpu::GRAIN;
 use crate::error::Result;
 use crate::ops::SearchSorted;
 
+/// Elements of a line for each one sought, from which on the line is not read as a whole.
+const FEW: usize = 64;
+
 pub(in crate::cpu) fn search_sorted(
     op: &SearchSorted,
     sorted: &BitNetTensor,
@@ -26,6 +29,19 @@ pub(in crate::cpu) fn search_sorted(
     let (sorted_keys, value_keys) = (Keys::of(sorted)?, Keys::of(values)?);
     // One line serves all rows of queries, or each has its own.
     let shared = lines.count == 1;
+    // Where few are sought in a long line, not all of it is read.
+    let sought = if shared { out.len() } else { query.count };
+    if sought.saturating_mul(FEW) < line.count {
+        let mut wanted = Vec::new();
+        for (row, out) in out.chunks_exact_mut(query.count).enumerate() {
+            value_keys.read(&query, queries.displacement(row), &mut wanted);
+            let start = if shared { 0 } else { lines.displacement(row) };
+            for (out, &value) in out.iter_mut().zip(&wanted) {
+                *out = bisect(&sorted_keys, &line, start, value, op.right) as i64;
+            }
+        }
+        return Ok(());
+    }
     let mut common = Vec::new();
     if shared {
         sorted_keys.read(&line, 0, &mut common);
@@ -47,6 +63,19 @@ pub(in crate::cpu) fn search_sorted(
         }
     });
     Ok(())
+}
+
+/// How many elements of the line belong before `value`.
+fn bisect(keys: &Keys<'_>, line: &Side, start: isize, value: u64, right: bool) -> usize {
+    let (mut low, mut high) = (0, line.count);
+    let mut key = Vec::with_capacity(1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        keys.read_some(line, start, middle..middle + 1, &mut key);
+        let before = key.iter().all(|&key| if right { key <= value } else { key < value });
+        if before { low = middle + 1 } else { high = middle }
+    }
+    low
 }
 
 /// The leading axes, and the last one. A scalar is a line of one.

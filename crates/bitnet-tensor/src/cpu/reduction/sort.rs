@@ -5,6 +5,8 @@
 //! sort of them is a stable sort of the elements. Keys and places of types of up to 32 bits fit
 //! into one `u64`.
 
+use std::ops::Range;
+
 use bitnet_kernels::parallel;
 
 use super::plan::Side;
@@ -126,14 +128,25 @@ impl<'a> Keys<'a> {
 
     /// Fills `keys` with those of the elements of `side`, displaced.
     pub(super) fn read(&self, side: &Side, displacement: isize, keys: &mut Vec<u64>) {
+        self.read_some(side, displacement, 0..side.count, keys);
+    }
+
+    /// [`read`](Self::read) of a range of the elements.
+    pub(super) fn read_some(
+        &self,
+        side: &Side,
+        displacement: isize,
+        range: Range<usize>,
+        keys: &mut Vec<u64>,
+    ) {
         keys.clear();
         match &self.source {
             Wide::Floats(source) => {
-                read(&**source, side, displacement, keys, |x| float_key(x, self.narrow));
+                read(&**source, side, displacement, range, keys, |x| float_key(x, self.narrow));
             }
             Wide::Integers(source) => {
                 let shift = if self.narrow { 32 } else { 0 };
-                read(&**source, side, displacement, keys, |x| {
+                read(&**source, side, displacement, range, keys, |x| {
                     (x.wrapping_add(self.zero) as u64) << shift
                 });
             }
@@ -145,12 +158,13 @@ fn read<W: Copy + Default>(
     source: &dyn Source<W>,
     side: &Side,
     displacement: isize,
+    range: Range<usize>,
     keys: &mut Vec<u64>,
     key: impl Fn(W) -> u64,
 ) {
     let mut buffer = [W::default(); 256];
-    for at in (0..side.count).step_by(256) {
-        let block = &mut buffer[..256.min(side.count - at)];
+    for at in range.clone().step_by(256) {
+        let block = &mut buffer[..256.min(range.end - at)];
         source.read(&side.spans, displacement, at, block);
         keys.extend(block.iter().map(|&x| key(x)));
     }

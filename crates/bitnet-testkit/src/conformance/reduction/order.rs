@@ -130,6 +130,8 @@ fn search(cases: &mut Vec<Case>, random: &mut Random, dtype: BitNetDType) -> Res
     };
     add("line", line.clone(), few(random, dtype, &[4, 5])?);
     add("scalar", line.clone(), few(random, dtype, &[])?);
+    let long = few(random, dtype, &[2, 500])?.sort(-1, false)?.0;
+    add("few in long lines", long, few(random, dtype, &[2, 3])?);
     add("nothing", line.narrow(0, 0, 0)?, few(random, dtype, &[3])?);
     add("for nothing", line, random.tensor(dtype, &[0, 3])?);
     for (layout, values) in layouts(&random.tensor(dtype, &[2, 3, 4])?)? {
