@@ -2,7 +2,7 @@
 
 use smallvec::smallvec;
 
-use crate::backend::dispatch::{apply, apply_one, apply_out};
+use crate::backend::dispatch::{apply, apply_one, apply_out, composed};
 use crate::error::{Result, bail};
 use crate::ops::quantization::{quantized_outputs, quantized_specs};
 use crate::ops::{
@@ -80,6 +80,11 @@ fn check_norm(name: &'static str, inputs: &[&BitNetTensor]) -> Result<()> {
     if x.dtype() != BitNetDType::F32 || weight.dtype() != BitNetDType::F32 {
         bail!(DTypeMismatch, name, inputs, "takes f32");
     }
+    check_features(name, inputs)
+}
+
+fn check_features(name: &'static str, inputs: &[&BitNetTensor]) -> Result<()> {
+    let (x, weight) = (inputs[0], inputs[1]);
     match x.shape().last() {
         Some(&features) if *weight.shape() == [features] => Ok(()),
         _ => bail!(ShapeMismatch, name, inputs, "takes [.., features] and a weight [features]"),
@@ -88,13 +93,32 @@ fn check_norm(name: &'static str, inputs: &[&BitNetTensor]) -> Result<()> {
 
 /// # Normalisation
 impl BitNetTensor {
-    /// `x / √(mean(x²) + eps) · weight` along the last axis, for `F32 [.., features]` and
-    /// `F32 [features]`.
+    /// `x / √(mean(x²) + eps) · weight` along the last axis, for floats `[.., features]` and
+    /// `[features]`; the result has the type of this tensor.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::try_from(vec![3.0f32, -3.0])?;
+    /// assert_eq!(x.rms_norm(&x.ones_like()?, 0.0)?.to_vec::<f32>()?, [1.0, -1.0]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     ///
     /// # Errors
     /// `ShapeMismatch`, `DTypeMismatch`.
     pub fn rms_norm(&self, weight: &Self, eps: f32) -> Result<Self> {
-        apply_one(RmsNorm { eps }, &[self, weight])
+        let both_f32 = self.dtype() == BitNetDType::F32 && weight.dtype() == BitNetDType::F32;
+        if both_f32 || !self.dtype().is_float() || !weight.dtype().is_float() {
+            return apply_one(RmsNorm { eps }, &[self, weight]);
+        }
+        composed("rms_norm", &[self, weight], || {
+            check_features("rms_norm", &[self, weight])?;
+            if self.dtype() == BitNetDType::F64 {
+                return rms_norm_of_parts(self, &weight.to_dtype(BitNetDType::F64)?, eps);
+            }
+            let (x, weight) =
+                (self.to_dtype(BitNetDType::F32)?, weight.to_dtype(BitNetDType::F32)?);
+            apply_one(RmsNorm { eps }, &[&x, &weight])?.to_dtype(self.dtype())
+        })
     }
 
     /// [`rms_norm`](Self::rms_norm), then [`quantize_activation`](Self::quantize_activation), in

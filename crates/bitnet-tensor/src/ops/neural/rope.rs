@@ -4,7 +4,7 @@ use smallvec::smallvec;
 
 use crate::backend::dispatch::{apply_one, apply_out};
 use crate::error::{Result, bail};
-use crate::ops::{Operation, RopeMode, Specs, TensorSpec};
+use crate::ops::{Derivative, OperandGradients, Operation, RopeMode, Specs, TensorSpec};
 use crate::{BitNetDType, BitNetTensor};
 
 /// Operands: `x F32 [batch, tokens, heads, head_dim]`, cosines and sines
@@ -43,6 +43,13 @@ impl Operation for Rope {
             );
         }
         Ok(smallvec![TensorSpec::new(x.shape(), BitNetDType::F32)])
+    }
+
+    /// Turned back: the transpose of a rotation is its inverse.
+    fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
+        let (cos, sin, positions) = (context.inputs[1], context.inputs[2], context.inputs[3]);
+        let dx = context.gradient.rope(cos, &sin.neg()?, positions, self.mode)?;
+        Ok(smallvec![Some(dx), None, None, None])
     }
 }
 
