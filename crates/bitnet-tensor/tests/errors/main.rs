@@ -3,6 +3,7 @@
 
 mod conversions;
 mod elementwise;
+mod layers;
 mod reduction;
 mod support;
 

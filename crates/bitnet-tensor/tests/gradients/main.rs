@@ -2,6 +2,7 @@
 
 mod check;
 mod elementwise;
+mod layers;
 mod movement;
 mod reduction;
 

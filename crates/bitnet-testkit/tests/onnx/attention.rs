@@ -108,19 +108,26 @@ fn attention(case: &Case) -> Outcome {
     let (queries, keys) = (q.shape()[2], k.shape()[2]);
     let dtype = q.dtype();
 
+    let softcap = case.float("softcap", 0.0);
     let scale = case.float("scale", 1.0 / (q.shape()[3] as f64).sqrt()).sqrt();
     let group = q.shape()[1] / k.shape()[1];
     let shared = |x: &BitNetTensor| match group {
         1 => Ok(x.clone()),
         _ => x.repeat_interleave(group, 1),
     };
+    let plain = softcap == 0.0 && case.outputs.len() < 4 && !case.has("softmax_precision");
+    let bias = bias(case, dtype, queries, keys)?;
+    if plain {
+        let scale = Some(scale * scale);
+        let y = q.scaled_dot_product_attention(&k, &v, Some(&bias), false, scale)?;
+        let y = if flat { join_heads(&y)? } else { y };
+        return Ok(vec![y, k, v]);
+    }
     let scores = product(&q.mul(scale)?, &shared(&k)?.mul(scale)?.transpose(2, 3)?)?;
-    let softcap = case.float("softcap", 0.0);
     let capped = match softcap > 0.0 {
         true => scores.div(softcap)?.tanh()?.mul(softcap)?,
         false => scores.clone(),
     };
-    let bias = bias(case, dtype, queries, keys)?;
     let biased = capped.add(&bias)?;
     let precise = biased.to_dtype(case.dtype("softmax_precision").unwrap_or(dtype))?;
     // A query that sees nothing gets nothing.

@@ -1,6 +1,7 @@
 //! Losses of classes.
 
-use bitnet_tensor::{BitNetDType, BitNetTensor, Result};
+use bitnet_tensor::ops::Reduction;
+use bitnet_tensor::{BitNetTensor, Result};
 
 use crate::reader::Case;
 use crate::{Adapters, one};
@@ -13,25 +14,12 @@ pub(crate) const ADAPTERS: Adapters = &[
     }),
 ];
 
-/// The weighted mean, sum or list of `−x[target]`, without the entries to ignore.
 fn negative_log_likelihood(case: &Case, x: &BitNetTensor) -> Result<BitNetTensor> {
-    let target = case.x(1);
-    let target = target.to_dtype(BitNetDType::I64)?;
-    let counts = match case.has("ignore_index") {
-        true => target.ne(case.integer("ignore_index", 0))?,
-        false => target.eq(&target)?,
+    let ignored = case.has("ignore_index").then(|| case.integer("ignore_index", 0) as i64);
+    let reduction = match case.text("reduction", "mean") {
+        "none" => Reduction::None,
+        "sum" => Reduction::Sum,
+        _ => Reduction::Mean,
     };
-    let class = target.masked_fill(&counts.logical_not()?, 0)?;
-    let chosen = x.gather(1, &class.unsqueeze(1)?)?.squeeze(1)?.neg()?;
-    let weight = match case.given(2) {
-        Some(weight) => weight.index_select(0, &class)?,
-        None => chosen.ones_like()?,
-    };
-    let weight = weight.masked_fill(&counts.logical_not()?, 0.0)?;
-    let losses = chosen.mul(&weight)?;
-    match case.text("reduction", "mean") {
-        "none" => Ok(losses),
-        "sum" => losses.sum(&[], false),
-        _ => losses.sum(&[], false)?.div(&weight.sum(&[], false)?),
-    }
+    x.nll_loss(case.x(1), case.given(2), ignored, reduction)
 }

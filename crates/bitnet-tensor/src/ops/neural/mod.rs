@@ -3,6 +3,8 @@
 mod attention;
 mod convolution;
 mod gate;
+mod layers;
+mod loss;
 mod norm;
 mod normalization;
 mod pooling;
@@ -12,6 +14,7 @@ mod softmax;
 pub use attention::Attention;
 pub use convolution::Convolution;
 pub use gate::Gate;
+pub use loss::Reduction;
 pub use norm::{RmsNorm, RmsNormQuantize};
 pub use rope::Rope;
 pub use softmax::Softmax;

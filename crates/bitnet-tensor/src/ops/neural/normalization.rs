@@ -185,5 +185,5 @@ fn of_channels(
 fn along_channels(parameter: &BitNetTensor, x: &BitNetTensor) -> Result<BitNetTensor> {
     let mut shape = vec![1; x.rank() - 1];
     shape[0] = x.shape()[1];
-    parameter.reshape(shape)
+    parameter.to_dtype(x.dtype())?.reshape(shape)
 }
