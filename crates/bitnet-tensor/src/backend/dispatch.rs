@@ -1,13 +1,13 @@
 //! The one way from an operation to its execution: type promotion, shape inference, views,
 //! choice of the backend, decomposition, fallback, the NaN check, recording for gradients.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Instant;
 
 use smallvec::{SmallVec, smallvec};
 
 use super::profiler::{self, Execution};
-use super::{Backend, OpDesc, metrics, registry};
+use super::{Backend, OpDesc, finite_check, metrics, registry};
 use crate::error::{Result, bail, error};
 use crate::grad;
 use crate::ops::{Op, Operation, Outputs, Specs};
@@ -28,17 +28,10 @@ pub enum FallbackPolicy {
 }
 
 static POLICY: AtomicU8 = AtomicU8::new(FallbackPolicy::Warn as u8);
-static NAN_CHECK: AtomicBool = AtomicBool::new(false);
 
 /// Sets the process's policy for operations that the operands' device cannot execute.
 pub fn set_fallback_policy(policy: FallbackPolicy) {
     POLICY.store(policy as u8, Relaxed);
-}
-
-/// Turns on or off the check of every `F32` and `F64` result for NaN. The first one found is a
-/// `NumericalError` with the operation's name. It reads results back, so it slows execution.
-pub fn set_nan_check(on: bool) {
-    NAN_CHECK.store(on, Relaxed);
 }
 
 /// Executes `op` on `inputs`.
@@ -80,9 +73,7 @@ pub(crate) fn apply(op: impl Into<Op>, inputs: &[&BitNetTensor]) -> Result<Outpu
     } else {
         fall_back(&op, inputs, specs, device, start)?
     };
-    if NAN_CHECK.load(Relaxed) {
-        check_nan(operation, inputs, &outputs)?;
-    }
+    finite_check::run(operation.name(), inputs, &outputs)?;
     grad::record(&op, inputs, &mut outputs);
     Ok(outputs)
 }
@@ -111,10 +102,7 @@ pub(crate) fn apply_out(
         metrics::record_operation();
         registry::backend(device)?.execute(&op, inputs, outputs)?;
         done(start, &op, device, Execution::Backend, inputs, outputs);
-        if NAN_CHECK.load(Relaxed) {
-            check_nan(op.operation(), inputs, outputs)?;
-        }
-        return Ok(());
+        return finite_check::run(op.name(), inputs, outputs);
     }
     let results = apply(op, inputs)?;
     for (output, result) in outputs.iter_mut().zip(results) {
@@ -171,9 +159,6 @@ pub(crate) fn apply_assign(
         return Ok(());
     }
     execute_in_place(&op, target, others, start)?;
-    if NAN_CHECK.load(Relaxed) {
-        check_nan(op.operation(), others, std::slice::from_ref(target))?;
-    }
     Ok(())
 }
 
@@ -183,6 +168,8 @@ fn may_reuse(op: &Op, first: &BitNetTensor, others: &[&BitNetTensor]) -> Result<
     let inputs = with_first(first, others);
     let device = common_device(op.operation(), &inputs)?;
     let simple = op.works_in_place()
+        // The check looks at the operands after the result.
+        && !finite_check::is_on()
         && first.is_contiguous()
         && first.is_unique()
         && inputs.iter().all(|input| input.grad.is_none());
@@ -254,9 +241,6 @@ pub(crate) fn apply_in_place(
         }
     }
     execute_in_place(&op, target, others, start)?;
-    if NAN_CHECK.load(Relaxed) {
-        check_nan(op.operation(), others, std::slice::from_ref(target))?;
-    }
     Ok(())
 }
 
@@ -371,27 +355,4 @@ fn common_device(operation: &dyn Operation, inputs: &[&BitNetTensor]) -> Result<
         bail!(DeviceMismatch, operation.name(), inputs, "the operands are on different devices");
     }
     Ok(first.device())
-}
-
-fn check_nan(
-    operation: &dyn Operation,
-    inputs: &[&BitNetTensor],
-    outputs: &[BitNetTensor],
-) -> Result<()> {
-    for output in outputs {
-        let found = match output.dtype() {
-            BitNetDType::F32 => output.to_vec::<f32>()?.iter().position(|x| x.is_nan()),
-            BitNetDType::F64 => output.to_vec::<f64>()?.iter().position(|x| x.is_nan()),
-            _ => None,
-        };
-        if let Some(position) = found {
-            bail!(
-                NumericalError,
-                operation.name(),
-                inputs,
-                "the result has a NaN at element {position}"
-            );
-        }
-    }
-    Ok(())
 }

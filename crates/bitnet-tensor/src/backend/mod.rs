@@ -5,6 +5,7 @@
 //! the same device when it must, and falls back to the next device only then.
 
 pub(crate) mod dispatch;
+mod finite_check;
 pub mod metrics;
 pub mod profiler;
 pub mod registry;
@@ -17,7 +18,8 @@ use crate::ops::Op;
 use crate::storage::{HostBuffer, Storage};
 use crate::{BitNetTensor, Device};
 
-pub use dispatch::{FallbackPolicy, set_fallback_policy, set_nan_check};
+pub use dispatch::{FallbackPolicy, set_fallback_policy};
+pub use finite_check::set_finite_check;
 pub use metrics::AccelerationMetrics;
 
 /// An operation with its operands, before anything is computed.
