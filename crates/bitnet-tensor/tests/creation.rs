@@ -1,5 +1,8 @@
 //! Tensors made from rules and from chance.
 
+// A range that runs backwards is what these tests ask for.
+#![allow(clippy::reversed_empty_ranges)]
+
 use bitnet_kernels::parallel;
 use bitnet_tensor::BitNetDType::{self, BF16, Bool, F16, F32, F64, I8, I64, Ternary, U8};
 use bitnet_tensor::random::Generator;

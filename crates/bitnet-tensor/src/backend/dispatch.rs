@@ -12,7 +12,7 @@ use crate::error::{Result, bail, error};
 use crate::grad;
 use crate::ops::{Op, Operation, Outputs, Specs};
 use crate::reference::ReferenceBackend;
-use crate::{BitNetDType, BitNetTensor, Device};
+use crate::{BitNetTensor, Device};
 
 /// What happens when the operands' device cannot execute an operation and another one can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

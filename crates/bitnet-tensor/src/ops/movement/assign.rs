@@ -2,7 +2,7 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::backend::dispatch::{apply_assign, apply_one};
+use crate::backend::dispatch::apply_one;
 use crate::error::{Result, bail};
 use crate::ops::{Derivative, OperandGradients, OperandTypes, Operation, Specs, TensorSpec, View};
 use crate::shape::resolve_axis;
@@ -112,16 +112,6 @@ impl BitNetTensor {
             self.shape().iter().map(|&size| AxisSlice::all(size)).collect();
         slices[axis] = AxisSlice { start, length, step };
         apply_one(SliceScatter { slices }, &[self, values])
-    }
-
-    /// Replaces a region, a slice of each axis, by `values`, which broadcast to it: in this storage
-    /// when nobody shares it, else in storage of its own.
-    pub(super) fn assign_region(
-        &mut self,
-        slices: SmallVec<[AxisSlice; 4]>,
-        values: &Self,
-    ) -> Result<()> {
-        apply_assign(SliceScatter { slices }, self, &[values])
     }
 
     /// A region, a slice of each axis, replaced by `values`.

@@ -169,7 +169,7 @@ impl BitNetTensor {
         let size = self.shape()[at];
         let each = size.div_ceil(count).max(1);
         let mut sizes = vec![each; size / each];
-        if size % each > 0 || size == 0 {
+        if !size.is_multiple_of(each) || size == 0 {
             sizes.push(size % each);
         }
         self.split(&sizes, axis)
