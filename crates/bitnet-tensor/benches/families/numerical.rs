@@ -1,7 +1,8 @@
 //! Elementwise functions, reductions, movement, sorting, random numbers, quantization.
 
 use bitnet_tensor::ops::PadMode;
-use bitnet_tensor::{BitNetTensor, Result};
+use bitnet_tensor::random::Generator;
+use bitnet_tensor::{BitNetDType, BitNetTensor, Result};
 
 use crate::workload::{Run, Workload, numbers, run};
 
@@ -106,6 +107,14 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     of("scan", "cumsum 1M", || unary(numbers(MEDIUM), |x| x.cumsum(0))),
     of("scan", "cumsum axis 0 1024x1024", || unary(numbers(MATRIX), |x| x.cumsum(0))),
     of("scan", "cumsum axis 1 1024x1024", || unary(numbers(MATRIX), |x| x.cumsum(1))),
+    of("random", "normal 1M", || {
+        let mut generator = Generator::new(1);
+        run(move || generator.normal(MEDIUM, 0.0, 1.0, BitNetDType::F32))
+    }),
+    of("random", "uniform 1M", || {
+        let mut generator = Generator::new(1);
+        run(move || generator.uniform(MEDIUM, 0.0, 1.0, BitNetDType::F32))
+    }),
 ];
 
 /// `count` indices below `limit`.
