@@ -1,5 +1,6 @@
 //! Conversions, views, and elements in other places.
 
+use bitnet_tensor::ops::{PadMode, ScatterKind};
 use bitnet_tensor::{BitNetDType, BitNetTensor, Result};
 use bitnet_testkit::Tolerance;
 
@@ -19,7 +20,54 @@ fn evaluate(case: &Case<'_>, x: &[BitNetTensor]) -> Result<Vec<BitNetTensor>> {
         "reshape" => x[0].reshape(case.sizes("shape")),
         "expand" => x[0].expand(case.sizes("shape")),
         "cat" => BitNetTensor::cat(&x.iter().collect::<Vec<_>>(), case.integer("axis")),
-        "index_select" => x[0].index_select(0, &x[1]),
+        "flip" => x[0].flip(&case.list("axes")),
+        "movedim" => x[0].movedim(case.integer("source"), case.integer("target")),
+        "windows" => {
+            let size = |name| case.integer(name) as usize;
+            x[0].windows(case.integer("axis"), size("size"), size("step"), size("dilation"))
+        }
+        "diagonal" => {
+            let integer = |name| case.integer(name);
+            x[0].diagonal(integer("offset"), integer("first"), integer("second"))
+        }
+        "roll" => x[0].roll(&case.list("shifts"), &case.list("axes")),
+        "tile" => x[0].tile(&case.sizes("repeats")),
+        "repeat_interleave" => {
+            x[0].repeat_interleave(case.integer("times") as usize, case.integer("axis"))
+        }
+        "tril" => x[0].tril(case.integer("k")),
+        "triu" => x[0].triu(case.integer("k")),
+        "meshgrid" => return BitNetTensor::meshgrid(&[&x[0], &x[1]]),
+        "stack" => BitNetTensor::stack(&[&x[0], &x[1]], case.integer("axis")),
+        "split" => return x[0].split(&case.sizes("sizes"), case.integer("axis")),
+        "chunk" => return x[0].chunk(case.integer("count") as usize, case.integer("axis")),
+        "pad" => {
+            let amounts = case.sizes("amounts");
+            let amounts: Vec<_> = amounts.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+            let mode = match case.text("mode") {
+                "constant" => PadMode::Constant(-2.0),
+                "reflect" => PadMode::Reflect,
+                "edge" => PadMode::Edge,
+                _ => PadMode::Wrap,
+            };
+            x[0].pad(&amounts, mode)
+        }
+        "index_select" => x[0].index_select(case.integer("axis"), &x[1]),
+        "gather" => x[0].gather(case.integer("axis"), &x[1]),
+        "scatter" => x[0].scatter(case.integer("axis"), &x[1], &x[2]),
+        "scatter_reduce" => {
+            let kind = match case.text("kind") {
+                "sum" => ScatterKind::Add,
+                "prod" => ScatterKind::Mul,
+                "max" => ScatterKind::Max,
+                _ => ScatterKind::Min,
+            };
+            x[0].scatter_reduce(case.integer("axis"), &x[1], &x[2], kind)
+        }
+        "gather_nd" => x[0].gather_nd(&x[1]),
+        "scatter_nd" => x[0].scatter_nd(&x[1], &x[2], ScatterKind::Assign),
+        "nonzero" => x[0].nonzero(),
+        "masked_select" => x[0].masked_select(&x[1]),
         other => panic!("unknown operation {other}"),
     };
     Ok(vec![one?])
