@@ -31,7 +31,8 @@ const SHAPES: [&[usize]; 12] = [
 pub type UnaryMethod = fn(&BitNetTensor) -> Result<BitNetTensor>;
 /// The same that may reuse the storage.
 pub type OwnedMethod = fn(BitNetTensor) -> Result<BitNetTensor>;
-type BinaryMethod = fn(&BitNetTensor, &BitNetTensor) -> Result<BitNetTensor>;
+/// A function of two elements.
+pub type BinaryMethod = fn(&BitNetTensor, &BitNetTensor) -> Result<BitNetTensor>;
 
 /// The functions of one element, borrowed and owned.
 pub const UNARY: [(UnaryKind, UnaryMethod, OwnedMethod); 50] = [
@@ -87,7 +88,8 @@ pub const UNARY: [(UnaryKind, UnaryMethod, OwnedMethod); 50] = [
     (UnaryKind::Celu(1.5), |x| x.celu(1.5), |x| x.into_celu(1.5)),
 ];
 
-const BINARY: [(&str, BinaryMethod); 18] = [
+/// The functions of two elements by name.
+pub const BINARY: [(&str, BinaryMethod); 18] = [
     ("add", |a, b| a.add(b)),
     ("sub", |a, b| a.sub(b)),
     ("mul", |a, b| a.mul(b)),
@@ -373,7 +375,8 @@ fn gate(cases: &mut Vec<Case>) -> Result<()> {
     Ok(())
 }
 
-const COMPARISONS: [(&str, BinaryMethod); 6] = [
+/// The comparisons by name.
+pub const COMPARISONS: [(&str, BinaryMethod); 6] = [
     ("eq", |a, b| a.eq(b)),
     ("ne", |a, b| a.ne(b)),
     ("lt", |a, b| a.lt(b)),

@@ -11,7 +11,7 @@ mod movement;
 mod neural;
 mod reduction;
 
-pub use elementwise::{OwnedMethod, UNARY, UnaryMethod};
+pub use elementwise::{BINARY, BinaryMethod, COMPARISONS, OwnedMethod, UNARY, UnaryMethod};
 
 use std::fmt;
 use std::sync::{Arc, Once};

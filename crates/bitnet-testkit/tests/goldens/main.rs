@@ -26,6 +26,8 @@ type Evaluate = fn(&Case<'_>, &[BitNetTensor]) -> Result<Vec<BitNetTensor>>;
 /// How close a result of this case and type has to be.
 type ToleranceOf = fn(&Case<'_>, bitnet_tensor::BitNetDType) -> Tolerance;
 
+const REFERENCE: &str = "reference";
+
 /// Runs the cases of a file on the reference and on the CPU, on the CPU in every layout of the
 /// operands.
 fn family(text: &str, evaluate: Evaluate, tolerance: ToleranceOf) {
@@ -38,7 +40,12 @@ fn family(text: &str, evaluate: Evaluate, tolerance: ToleranceOf) {
     for (n, case) in cases.iter().enumerate() {
         let case = Case(case);
         let (inputs, expected) = (case.tensors("inputs"), case.tensors("outputs"));
-        for (place, inputs) in placed(&inputs).expect("the operands can be placed") {
+        let mut placed = placed(&inputs).expect("the operands can be placed");
+        if case.has("beyond_f64") {
+            // Integers that the reference does not hold.
+            placed.retain(|(place, _)| place != REFERENCE);
+        }
+        for (place, inputs) in placed {
             let outcome = evaluate(&case, &inputs).map_err(|error| error.to_string());
             let outcome = outcome.and_then(|results| {
                 if results.len() != expected.len() {
@@ -61,7 +68,7 @@ fn family(text: &str, evaluate: Evaluate, tolerance: ToleranceOf) {
 fn placed(inputs: &[BitNetTensor]) -> Result<Vec<(String, Vec<BitNetTensor>)>> {
     let on_reference: Result<Vec<_>> =
         inputs.iter().map(|x| x.to_device(ReferenceBackend::DEVICE)).collect();
-    let mut all = vec![("reference".to_string(), on_reference?)];
+    let mut all = vec![(REFERENCE.to_string(), on_reference?)];
     let variants: Vec<Vec<(&str, BitNetTensor)>> =
         inputs.iter().map(layouts).collect::<Result<_>>()?;
     let most = variants.iter().map(Vec::len).max().unwrap_or(1);

@@ -81,7 +81,7 @@ fn integers<T: Number>(kind: UnaryKind, x: &BitNetTensor, out: &mut BitNetTensor
                 UnaryKind::Neg => -n,
                 UnaryKind::Abs => n.abs(),
                 UnaryKind::Sign => n.signum(),
-                UnaryKind::Square => n * n,
+                UnaryKind::Square => n.wrapping_mul(n),
                 UnaryKind::Relu => n.max(0),
                 // The roundings.
                 _ => n,

@@ -117,7 +117,7 @@ pub(super) fn integer_binary(kind: BinaryKind, a: i128, b: i128) -> Result<i128,
     Ok(match kind {
         BinaryKind::Add => a + b,
         BinaryKind::Sub => a - b,
-        BinaryKind::Mul => a * b,
+        BinaryKind::Mul => a.wrapping_mul(b),
         BinaryKind::Max => a.max(b),
         BinaryKind::Min => a.min(b),
         BinaryKind::FloorDiv | BinaryKind::Rem | BinaryKind::Fmod if b == 0 => {

@@ -99,7 +99,7 @@ pub(super) fn evaluate(op: &Op, inputs: &[Array]) -> Result<Vec<Vec<f64>>, Strin
                 .iter()
                 .map(|&x| match op.0 {
                     // Longer than the 53 bits of an f64.
-                    UnaryKind::Square => wrap(x as i128 * x as i128, bits),
+                    UnaryKind::Square => wrap((x as i128).wrapping_mul(x as i128), bits),
                     kind => wrap(unary(kind, x) as i128, bits),
                 })
                 .collect()),
