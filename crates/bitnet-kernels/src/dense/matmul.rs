@@ -36,6 +36,16 @@ impl<'a, T> Matrix<'a, T> {
         Matrix { data, offset: 0, rows, cols, row_stride, col_stride: 1 }
     }
 
+    /// The element of this row and column.
+    #[inline(always)]
+    pub(super) fn at(&self, row: usize, column: usize) -> T
+    where
+        T: Copy,
+    {
+        let place = row as isize * self.row_stride + column as isize * self.col_stride;
+        self.data[(self.offset as isize + place) as usize]
+    }
+
     /// Panics unless every element lies in the buffer.
     fn check(&self, name: &str) {
         if self.rows == 0 || self.cols == 0 {

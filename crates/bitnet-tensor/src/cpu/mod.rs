@@ -4,7 +4,7 @@
 //! is computed in this crate that a kernel computes.
 
 mod elementwise;
-mod linalg;
+pub(crate) mod linalg;
 mod movement;
 mod neural;
 mod quantization;
@@ -122,6 +122,10 @@ impl Backend for CpuBackend {
                 movement::slice_scatter(op, target, values, out)
             }
             (Op::MatMul(_), [a, b], [out]) => linalg::matmul(a, b, out),
+            (Op::MatMulI32(_), [a, b], [out]) => linalg::matmul_i32(a, b, out),
+            (Op::Decomposition(op), inputs, outputs) => {
+                linalg::decomposition(*op, inputs, outputs)
+            }
             (Op::Linear(_), [x, weight], [out]) => linalg::linear(cpu, x, weight, out),
             (Op::TernaryLinear(op), [codes, scales, sums, weight], [out]) => {
                 linalg::ternary_linear(cpu, op.features, [codes, scales, sums], weight, out)

@@ -213,6 +213,10 @@ operations! {
     // Linear algebra.
     /// The matrix product.
     MatMul,
+    /// The exact matrix product of bytes.
+    MatMulI32,
+    /// Decompositions of matrices and functions of them.
+    Decomposition,
     /// `x · wᵀ` with dense weights.
     Linear,
     /// `x · wᵀ` with a quantized activation and ternary weights.

@@ -1,5 +1,6 @@
 //! Products and decompositions of matrices.
 
+use bitnet_tensor::ops::{MatrixNorm, Triangle};
 use bitnet_tensor::{BitNetDType, BitNetTensor, Result};
 use bitnet_testkit::Tolerance;
 
@@ -9,7 +10,15 @@ use crate::family;
 fn evaluate(case: &Case<'_>, x: &[BitNetTensor]) -> Result<Vec<BitNetTensor>> {
     let one = match case.op() {
         "matmul" => x[0].matmul(&x[1]),
+        "matmul_i32" => x[0].matmul_i32(&x[1]),
         "linear" => x[0].linear(&x[1]),
+        "dot" => x[0].dot(&x[1]),
+        "outer" => x[0].outer(&x[1]),
+        "kron" => x[0].kron(&x[1]),
+        "cross" => x[0].cross(&x[1], case.integer("axis")),
+        "trace" => x[0].trace(),
+        "tensordot" => x[0].tensordot(&x[1], [&case.list("first"), &case.list("second")]),
+        "einsum" => BitNetTensor::einsum(case.text("spec"), &x.iter().collect::<Vec<_>>()),
         "ternary_linear" => {
             let weight = BitNetTensor::prepare_weight(&[&x[1].ternarize()?])?;
             x[0].quantize_activation()?.linear(&weight)
@@ -25,6 +34,54 @@ fn evaluate(case: &Case<'_>, x: &[BitNetTensor]) -> Result<Vec<BitNetTensor>> {
             let (_, codes, scales) = weight.ternary_parts().expect("a ternary weight");
             return Ok(vec![codes.clone(), scales.clone()]);
         }
+        _ => return decomposition(case, x),
+    };
+    Ok(vec![one?])
+}
+
+fn decomposition(case: &Case<'_>, x: &[BitNetTensor]) -> Result<Vec<BitNetTensor>> {
+    let a = &x[0];
+    let one = match case.op() {
+        "det" => a.det(),
+        "inv" => a.inv(),
+        "cholesky" => a.cholesky(case.flag("upper")),
+        "svdvals" => a.svdvals(),
+        "eigvalsh" => a.eigvalsh(),
+        "solve" => a.solve(&x[1]),
+        "matrix_exp" => a.matrix_exp(),
+        "matrix_power" => a.matrix_power(case.integer("power") as i32),
+        "pinv" => a.pinv(None),
+        "matrix_rank" => a.matrix_rank(None),
+        "cond" => a.cond(MatrixNorm::Two),
+        "triangular_solve" => {
+            let triangle = Triangle {
+                upper: case.flag("upper"),
+                transpose: case.flag("transpose"),
+                unit_diagonal: case.flag("unit"),
+            };
+            a.triangular_solve(&x[1], triangle)
+        }
+        "matrix_norm" => a.matrix_norm(match case.text("norm") {
+            "fro" => MatrixNorm::Frobenius,
+            "nuc" => MatrixNorm::Nuclear,
+            "1" => MatrixNorm::One,
+            "-1" => MatrixNorm::MinusOne,
+            "2" => MatrixNorm::Two,
+            "-2" => MatrixNorm::MinusTwo,
+            "inf" => MatrixNorm::Infinity,
+            _ => MatrixNorm::MinusInfinity,
+        }),
+        "slogdet" => return a.slogdet().map(|(sign, logarithm)| vec![sign, logarithm]),
+        "eigvals" => return a.eigvals().map(|(real, imaginary)| vec![real, imaginary]),
+        "lstsq" => {
+            let found = a.lstsq(&x[1], None)?;
+            return Ok(vec![
+                found.solution,
+                found.residuals,
+                found.rank,
+                found.singular_values,
+            ]);
+        }
         other => panic!("unknown operation {other}"),
     };
     Ok(vec![one?])
@@ -33,6 +90,18 @@ fn evaluate(case: &Case<'_>, x: &[BitNetTensor]) -> Result<Vec<BitNetTensor>> {
 fn tolerance(case: &Case<'_>, dtype: BitNetDType) -> Tolerance {
     match case.op() {
         "ternary_linear" | "linear_int8" => Tolerance::SCALED_SUM,
+        "matmul" | "linear" | "dot" | "outer" | "einsum" | "tensordot" => match dtype {
+            BitNetDType::F16 | BitNetDType::BF16 => Tolerance::ulps(1.0),
+            // Normal numbers: products of up to three of them, each of magnitudes of up to 4.
+            _ => Tolerance::sum(128, dtype),
+        },
+        // The condition of the matrices is below 1000.
+        _ if dtype == BitNetDType::F64 => {
+            Tolerance { ulps: 0.0, relative: 1e-11, absolute: 1e-11 }
+        }
+        _ if dtype == BitNetDType::F32 => {
+            Tolerance { ulps: 0.0, relative: 1e-4, absolute: 1e-5 }
+        }
         _ => Tolerance::sum(16, dtype),
     }
 }

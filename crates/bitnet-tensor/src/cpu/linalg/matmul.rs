@@ -2,7 +2,8 @@
 
 use bitnet_kernels::dense::{self, Matrix, Weights};
 use bitnet_kernels::ternary::{TernaryMatrix, TiledLayout};
-use bitnet_kernels::{Cpu, OperandError, QuantizedRows, int8, ternary};
+use bitnet_kernels::{Cpu, OperandError, QuantizedRows, int8, parallel, ternary};
+use half::{bf16, f16};
 
 use crate::error::{Result, bail, error};
 use crate::layout::Layout;
@@ -15,33 +16,75 @@ pub(in crate::cpu) fn matmul(
     b: &BitNetTensor,
     out: &mut BitNetTensor,
 ) -> Result<()> {
-    fn typed<T: dense::MatmulElement + Element + bytemuck::AnyBitPattern>(
-        a: &BitNetTensor,
-        b: &BitNetTensor,
-        out: &mut BitNetTensor,
-    ) -> Result<()> {
-        let rank = out.rank();
-        let batch = TensorShape::from(&out.shape()[..rank - 2]);
-        let expanded = |t: &BitNetTensor| {
-            let matrix = &t.shape()[t.rank() - 2..];
-            t.layout().expand(&batch.iter().chain(matrix).copied().collect())
-        };
-        let (a_layout, b_layout) = (expanded(a), expanded(b));
-        let (a, b) = (a.host_data::<T>()?, b.host_data::<T>()?);
-        let matrix = count(&out.shape()[rank - 2..]);
-        if out.element_count() == 0 {
-            return Ok(());
-        }
-        for (index, out) in out.try_mut::<T>()?.chunks_exact_mut(matrix).enumerate() {
-            let (a, b) = (matrix_of(&a_layout, a, index), matrix_of(&b_layout, b, index));
-            dense::matmul(a, b, out);
-        }
-        Ok(())
-    }
+    use BitNetDType::{BF16, F16, F32, F64, I8, I16, I32, I64, U8, U16, U32, U64};
     match a.dtype() {
-        BitNetDType::F32 => typed::<f32>(a, b, out),
-        _ => typed::<f64>(a, b, out),
+        F32 => each::<f32, f32>(a, b, out, dense::matmul),
+        F64 => each::<f64, f64>(a, b, out, dense::matmul),
+        F16 => each::<f16, f16>(a, b, out, dense::matmul_half),
+        BF16 => each::<bf16, bf16>(a, b, out, dense::matmul_half),
+        U8 => each::<u8, u8>(a, b, out, dense::matmul_integer),
+        U16 => each::<u16, u16>(a, b, out, dense::matmul_integer),
+        U32 => each::<u32, u32>(a, b, out, dense::matmul_integer),
+        U64 => each::<u64, u64>(a, b, out, dense::matmul_integer),
+        // The low bits of a product do not know a sign.
+        signed @ (I8 | I16 | I32 | I64) => {
+            let unsigned = match signed {
+                I8 => U8,
+                I16 => U16,
+                I32 => U32,
+                _ => U64,
+            };
+            out.reinterpret(unsigned);
+            let done = matmul(&a.reinterpreted(unsigned), &b.reinterpreted(unsigned), out);
+            out.reinterpret(signed);
+            done
+        }
+        _ => bail!(UnsupportedOperation, "matmul", &[a, b], "not on the CPU for this type"),
     }
+}
+
+pub(in crate::cpu) fn matmul_i32(
+    a: &BitNetTensor,
+    b: &BitNetTensor,
+    out: &mut BitNetTensor,
+) -> Result<()> {
+    each::<i8, i32>(a, b, out, dense::matmul_integer)
+}
+
+/// Multiplications below which matrices are handed to threads whole.
+const SMALL: usize = 1 << 18;
+
+/// `product` of each pair of matrices, read where they lie.
+fn each<T: Element, Sum: Element + bytemuck::AnyBitPattern>(
+    a: &BitNetTensor,
+    b: &BitNetTensor,
+    out: &mut BitNetTensor,
+    product: fn(Matrix<'_, T>, Matrix<'_, T>, &mut [Sum]),
+) -> Result<()> {
+    if out.element_count() == 0 {
+        return Ok(());
+    }
+    let rank = out.rank();
+    let batch = TensorShape::from(&out.shape()[..rank - 2]);
+    let expanded = |t: &BitNetTensor| {
+        let matrix = &t.shape()[t.rank() - 2..];
+        t.layout().expand(&batch.iter().chain(matrix).copied().collect())
+    };
+    let (a_layout, b_layout) = (expanded(a), expanded(b));
+    let inner = a.shape()[a.rank() - 1];
+    let (a, b) = (a.host_data::<T>()?, b.host_data::<T>()?);
+    let matrix = count(&out.shape()[rank - 2..]);
+    // Large products use the threads inside.
+    let work = matrix.saturating_mul(inner.max(1));
+    let grain = if work > SMALL { count(&batch) } else { (SMALL / work).max(1) };
+    parallel::for_each_chunk_mut(out.try_mut::<Sum>()?, grain * matrix, |piece, out| {
+        for (n, out) in out.chunks_exact_mut(matrix).enumerate() {
+            let index = piece * grain + n;
+            let (a, b) = (matrix_of(&a_layout, a, index), matrix_of(&b_layout, b, index));
+            product(a, b, out);
+        }
+    });
+    Ok(())
 }
 
 /// Matrix number `index` in the row-major order of the leading axes.
@@ -69,6 +112,9 @@ pub(in crate::cpu) fn linear(
     weight: &BitNetTensor,
     out: &mut BitNetTensor,
 ) -> Result<()> {
+    if x.dtype() == BitNetDType::F64 {
+        return matmul(&x.as_rows()?, &weight.transpose(0, 1)?, out);
+    }
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     let weights = match weight.dtype() {
         BitNetDType::F32 => Weights::F32(weight.as_slice()?),

@@ -1,5 +1,8 @@
 //! Products of matrices.
 
+mod decomposition;
 mod matmul;
 
-pub(super) use matmul::{linear, linear_int8, matmul, operand_error, ternary_linear};
+pub(crate) use decomposition::of_matrix;
+pub(super) use decomposition::decomposition;
+pub(super) use matmul::{linear, linear_int8, matmul, matmul_i32, operand_error, ternary_linear};

@@ -20,14 +20,17 @@ impl Operation for Linear {
 
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
         let (x, weight) = (inputs[0], inputs[1]);
-        let weights =
-            matches!(weight.dtype(), BitNetDType::F32 | BitNetDType::BF16 | BitNetDType::F16);
-        if x.dtype() != BitNetDType::F32 || !weights {
+        let weights = match x.dtype() {
+            BitNetDType::F32 => &[BitNetDType::F32, BitNetDType::BF16, BitNetDType::F16][..],
+            BitNetDType::F64 => &[BitNetDType::F64],
+            _ => &[],
+        };
+        if !weights.contains(&weight.dtype()) {
             bail!(
                 DTypeMismatch,
                 self.name(),
                 inputs,
-                "takes f32 and weights of f32, f16, bf16 or ternary"
+                "takes f32 and weights of f32, f16, bf16 or ternary, or two of f64"
             );
         }
         let (Some((&features, leading)), &[out, inner]) =
@@ -44,7 +47,7 @@ impl Operation for Linear {
             );
         }
         let shape: TensorShape = leading.iter().copied().chain([out]).collect();
-        Ok(smallvec![TensorSpec::new(shape, BitNetDType::F32)])
+        Ok(smallvec![TensorSpec::new(shape, x.dtype())])
     }
 
     fn flops(&self, inputs: &[&BitNetTensor], outputs: &[BitNetTensor]) -> Option<u64> {
@@ -53,7 +56,7 @@ impl Operation for Linear {
 
     fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         let (x, weight, dy) = (context.inputs[0], context.inputs[1], context.gradient);
-        let dx = dy.matmul_rows(&weight.to_dtype(BitNetDType::F32)?)?;
+        let dx = dy.matmul_rows(&weight.to_dtype(x.dtype())?)?;
         let (rows_x, rows_dy) = (x.as_rows()?, dy.as_rows()?);
         let dw = rows_dy.transpose(0, 1)?.matmul(&rows_x)?.to_dtype(weight.dtype())?;
         Ok(smallvec![Some(dx.reshape(x.shape())?), Some(dw)])

@@ -1,7 +1,12 @@
 //! Products and decompositions of matrices.
 
+mod decomposition;
 mod linear;
 mod matmul;
+mod measures;
+mod products;
 
+pub use decomposition::{Decomposition, Eigen, Triangle};
 pub use linear::{Linear, LinearInt8, TernaryLinear};
-pub use matmul::MatMul;
+pub use matmul::{MatMul, MatMulI32};
+pub use measures::{LeastSquares, MatrixNorm};

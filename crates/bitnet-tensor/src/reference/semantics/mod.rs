@@ -196,7 +196,12 @@ pub(super) fn evaluate(op: &Op, inputs: &[Array]) -> Result<Vec<Vec<f64>>, Strin
         }
         Op::SliceScatter(op) => one(slice_scatter(&op.slices, x, &inputs[1])),
         Op::WriteRows(_) => write_rows(x, &inputs[1], &inputs[2]).map(|values| vec![values]),
-        Op::MatMul(_) => one(matmul(x, &inputs[1])),
+        Op::MatMul(_) => match integer_bits(x.dtype) {
+            None => one(matmul(x, &inputs[1])),
+            bits => one(linalg::matmul_wrapping(x, &inputs[1], bits)),
+        },
+        Op::MatMulI32(_) => one(matmul(x, &inputs[1])),
+        Op::Decomposition(op) => linalg::decomposition(*op, inputs),
         Op::Linear(_) => one(linear(x, x.last(), &inputs[1])),
         Op::TernaryLinear(op) => {
             // The weight has been read as code × scale.
