@@ -14,11 +14,9 @@ use crate::{Failure, Matrix, Parts};
 pub fn cholesky(a: Matrix<'_>, upper: bool) -> Result<Parts, Failure> {
     let view = a.finite()?;
     let n = a.rows;
-    let factors = view
-        .llt(if upper { Side::Upper } else { Side::Lower })
-        .map_err(|LltError::NonPositivePivot { index }| Failure::NotPositiveDefinite {
-            pivot: index,
-        })?;
+    let factors = view.llt(if upper { Side::Upper } else { Side::Lower }).map_err(
+        |LltError::NonPositivePivot { index }| Failure::NotPositiveDefinite { pivot: index },
+    )?;
     let l = factors.L();
     let triangle = Mat::from_fn(n, n, |i, j| {
         let (i, j) = if upper { (j, i) } else { (i, j) };

@@ -38,9 +38,7 @@ pub fn exponential(a: Matrix<'_>) -> Result<Parts, Failure> {
     if n == 0 {
         return Ok(vec![Vec::new()]);
     }
-    let norm = (0..n)
-        .map(|j| (0..n).map(|i| view[(i, j)].abs()).sum::<f64>())
-        .fold(0.0, f64::max);
+    let norm = (0..n).map(|j| (0..n).map(|i| view[(i, j)].abs()).sum::<f64>()).fold(0.0, f64::max);
     let squarings = if norm > LIMIT { (norm / LIMIT).log2().ceil() as i32 } else { 0 };
     if !norm.is_finite() || squarings > 1000 {
         return Err(Failure::NotFinite);

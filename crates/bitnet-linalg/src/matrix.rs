@@ -62,7 +62,9 @@ pub(crate) fn fix_signs(first: &mut Mat<f64>, mut second: Option<&mut Mat<f64>>)
         }
         if largest < 0.0 {
             (0..first.nrows()).for_each(|row| first[(row, column)] = -first[(row, column)]);
-            if column < shared && let Some(second) = &mut second {
+            if column < shared
+                && let Some(second) = &mut second
+            {
                 (0..second.nrows()).for_each(|row| second[(row, column)] = -second[(row, column)]);
             }
         }

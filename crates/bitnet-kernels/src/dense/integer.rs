@@ -120,9 +120,8 @@ pub fn matmul_half<T: Half>(a: Matrix<'_, T>, b: Matrix<'_, T>, out: &mut [T]) {
     let (k, n) = (a.cols, b.cols);
     parallel::for_each_chunk_mut(out, TILE * n, |piece, out| {
         let rows = out.len() / n;
-        let left: Vec<f32> = (0..rows * k)
-            .map(|at| a.at(piece * TILE + at / k, at % k).widen())
-            .collect();
+        let left: Vec<f32> =
+            (0..rows * k).map(|at| a.at(piece * TILE + at / k, at % k).widen()).collect();
         for first in (0..n).step_by(TILE) {
             let columns = TILE.min(n - first);
             let right: Vec<f32> = (0..k * columns)

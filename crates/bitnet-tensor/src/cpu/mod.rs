@@ -123,9 +123,7 @@ impl Backend for CpuBackend {
             }
             (Op::MatMul(_), [a, b], [out]) => linalg::matmul(a, b, out),
             (Op::MatMulI32(_), [a, b], [out]) => linalg::matmul_i32(a, b, out),
-            (Op::Decomposition(op), inputs, outputs) => {
-                linalg::decomposition(*op, inputs, outputs)
-            }
+            (Op::Decomposition(op), inputs, outputs) => linalg::decomposition(*op, inputs, outputs),
             (Op::Linear(_), [x, weight], [out]) => linalg::linear(cpu, x, weight, out),
             (Op::TernaryLinear(op), [codes, scales, sums, weight], [out]) => {
                 linalg::ternary_linear(cpu, op.features, [codes, scales, sums], weight, out)

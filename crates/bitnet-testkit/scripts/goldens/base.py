@@ -86,31 +86,6 @@ with np.errstate(all="ignore"):
         y = onnx("RMSNormalization", [x.astype(np.float64), w.astype(np.float64)], axis=-1, epsilon=1e-5)
         case("neural", "rms_norm", [x, w], [y.astype(np.float32)], eps=1e-5)
 
-    for a, b in [((3, 4), (4, 2)), ((2, 3, 4), (4, 2)), ((2, 1, 2, 3), (3, 3, 2))]:
-        a, b = f32(*a), f32(*b)
-        case("linalg", "matmul", [a, b], [np.matmul(a.astype(np.float64), b.astype(np.float64)).astype(np.float32)])
-    x, w = f32(2, 3, 6), f32(4, 6)
-    case("linalg", "linear", [x, w], [(x.astype(np.float64) @ w.T.astype(np.float64)).astype(np.float32)])
-
-# Quantizers. activation: scale = 127 / max|x|.clamp(1e-5), round half to even, clamp;
-# weight: scale = 1 / mean|w|.clamp(1e-5).
-x = np.concatenate([f32(3, 10), np.zeros((1, 10), np.float32), np.arange(-5, 5, dtype=np.float32)[None] / 2])
-largest = np.maximum(np.abs(x).max(-1, keepdims=True), np.float32(1e-5))
-codes = np.clip(np.round(x * (np.float32(127) / largest)), -128, 127).astype(np.int8)
-case("linalg", "quantize_activation", [x],
-     [codes, (largest[:, 0] / np.float32(127)), codes.astype(np.int32).sum(-1, dtype=np.int32)])
-w = np.round(rng.uniform(-1, 1, (8, 10)) * 64).astype(np.float32) / np.float32(64)
-mean = np.float32(max(np.abs(w.astype(np.float64)).mean(), 1e-5))
-ternary = np.clip(np.round(w * (np.float32(1) / mean)), -1, 1)
-case("linalg", "ternarize", [w], [ternary.astype(np.int8), np.full(8, mean, np.float32)])
-sums = codes.astype(np.int64) @ ternary.astype(np.int64).T
-y = sums.astype(np.float64) * (largest.astype(np.float64) / 127) * np.float64(mean)
-case("linalg", "ternary_linear", [x, w], [y.astype(np.float32)])
-weight = rng.integers(-128, 127, (4, 10), dtype=np.int8, endpoint=True)
-scales = np.abs(f32(4)) / 100
-y = (codes.astype(np.int64) @ weight.astype(np.int64).T) * (largest.astype(np.float64) / 127) * scales.astype(np.float64)
-case("linalg", "linear_int8", [x, weight, scales], [y.astype(np.float32)])
-
 # Rotary embedding: ONNX takes [batch, heads, tokens, head_dim].
 for interleaved in [0, 1]:
     x, angles = f32(2, 3, 4, 6), rng.uniform(0, 6, (9, 3))

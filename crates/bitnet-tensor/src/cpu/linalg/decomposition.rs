@@ -51,8 +51,7 @@ pub(crate) fn of_matrix(
     a: Matrix<'_>,
     b: Option<Matrix<'_>>,
 ) -> Result<Parts, Failure> {
-    let epsilon =
-        if dtype == BitNetDType::F64 { f64::EPSILON } else { f64::from(f32::EPSILON) };
+    let epsilon = if dtype == BitNetDType::F64 { f64::EPSILON } else { f64::from(f32::EPSILON) };
     // Without a right-hand side there is nothing to solve for.
     let b = b.unwrap_or(Matrix::new(&[], 0, 0));
     match op {

@@ -64,16 +64,15 @@ fn each<T: Element, Sum: Element + bytemuck::AnyBitPattern>(
     if out.element_count() == 0 {
         return Ok(());
     }
-    let rank = out.rank();
-    let batch = TensorShape::from(&out.shape()[..rank - 2]);
+    let batch = TensorShape::from(&out.shape()[..a.rank().max(b.rank()) - 2]);
     let expanded = |t: &BitNetTensor| {
         let matrix = &t.shape()[t.rank() - 2..];
         t.layout().expand(&batch.iter().chain(matrix).copied().collect())
     };
     let (a_layout, b_layout) = (expanded(a), expanded(b));
-    let inner = a.shape()[a.rank() - 1];
+    let [rows, inner] = [a.shape()[a.rank() - 2], a.shape()[a.rank() - 1]];
+    let matrix = rows * b.shape()[b.rank() - 1];
     let (a, b) = (a.host_data::<T>()?, b.host_data::<T>()?);
-    let matrix = count(&out.shape()[rank - 2..]);
     // Large products use the threads inside.
     let work = matrix.saturating_mul(inner.max(1));
     let grain = if work > SMALL { count(&batch) } else { (SMALL / work).max(1) };

@@ -3,6 +3,6 @@
 mod decomposition;
 mod matmul;
 
-pub(crate) use decomposition::of_matrix;
 pub(super) use decomposition::decomposition;
+pub(crate) use decomposition::of_matrix;
 pub(super) use matmul::{linear, linear_int8, matmul, matmul_i32, operand_error, ternary_linear};

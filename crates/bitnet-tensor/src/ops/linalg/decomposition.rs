@@ -168,10 +168,7 @@ impl Operation for Decomposition {
         })
     }
 
-    fn operand_types(
-        &self,
-        inputs: &[&BitNetTensor],
-    ) -> Result<Option<crate::ops::OperandTypes>> {
+    fn operand_types(&self, inputs: &[&BitNetTensor]) -> Result<Option<crate::ops::OperandTypes>> {
         let [a, b] = inputs else { return Ok(None) };
         // What has no common type is refused by the shape rule.
         Ok(a.dtype().promote(b.dtype()).map(|dtype| smallvec![dtype; 2]))

@@ -43,10 +43,7 @@ impl Operation for MatMul {
         let (a, b, dy) = (context.inputs[0], context.inputs[1], context.gradient);
         let da = dy.matmul(&b.transpose(-1, -2)?)?.sum_to(a.shape())?;
         let db = a.transpose(-1, -2)?.matmul(dy)?.sum_to(b.shape())?;
-        Ok(smallvec![
-            Some(da.to_dtype(a.dtype())?),
-            Some(db.to_dtype(b.dtype())?),
-        ])
+        Ok(smallvec![Some(da.to_dtype(a.dtype())?), Some(db.to_dtype(b.dtype())?),])
     }
 }
 

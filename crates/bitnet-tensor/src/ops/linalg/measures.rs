@@ -115,7 +115,9 @@ impl BitNetTensor {
             let values = || self.svdvals();
             let (largest, smallest) = match norm {
                 MatrixNorm::Two => (values()?.max(&[-1], false)?, values()?.min(&[-1], false)?),
-                MatrixNorm::MinusTwo => (values()?.min(&[-1], false)?, values()?.max(&[-1], false)?),
+                MatrixNorm::MinusTwo => {
+                    (values()?.min(&[-1], false)?, values()?.max(&[-1], false)?)
+                }
                 _ => return self.matrix_norm(norm)?.mul(&self.inv()?.matrix_norm(norm)?),
             };
             largest.div(&smallest)

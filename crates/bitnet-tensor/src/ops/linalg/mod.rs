@@ -1,6 +1,7 @@
 //! Products and decompositions of matrices.
 
 mod decomposition;
+mod einsum;
 mod linear;
 mod matmul;
 mod measures;
@@ -10,3 +11,4 @@ pub use decomposition::{Decomposition, Eigen, Triangle};
 pub use linear::{Linear, LinearInt8, TernaryLinear};
 pub use matmul::{MatMul, MatMulI32};
 pub use measures::{LeastSquares, MatrixNorm};
+pub use products::ContractedAxes;

@@ -5,6 +5,33 @@ use crate::error::{Result, bail};
 use crate::shape::{count, resolve_axis};
 use crate::{BitNetTensor, TensorShape};
 
+/// The axes that [`BitNetTensor::tensordot`] sums over.
+#[derive(Debug, Clone, Copy)]
+pub enum ContractedAxes<'a> {
+    /// The last so many of the first operand with the first so many of the second, in order.
+    Count(usize),
+    /// These of the first operand with these of the second, pair by pair.
+    Pairs([&'a [isize]; 2]),
+}
+
+impl From<usize> for ContractedAxes<'_> {
+    fn from(count: usize) -> Self {
+        Self::Count(count)
+    }
+}
+
+impl<'a> From<[&'a [isize]; 2]> for ContractedAxes<'a> {
+    fn from(pairs: [&'a [isize]; 2]) -> Self {
+        Self::Pairs(pairs)
+    }
+}
+
+impl<'a, const N: usize> From<[&'a [isize; N]; 2]> for ContractedAxes<'a> {
+    fn from(pairs: [&'a [isize; N]; 2]) -> Self {
+        Self::Pairs(pairs.map(|axes| &axes[..]))
+    }
+}
+
 /// # Matrix products
 impl BitNetTensor {
     /// The product of vectors, `Σ aᵢ·bᵢ`, a scalar.
@@ -38,24 +65,44 @@ impl BitNetTensor {
     /// `DTypeMismatch` without a common type.
     pub fn outer(&self, other: &Self) -> Result<Self> {
         composed("outer", &[self, other], || {
-            self.reshape([self.element_count(), 1])?.mul(&other.reshape([1, other.element_count()])?)
+            self.reshape([self.element_count(), 1])?
+                .mul(&other.reshape([1, other.element_count()])?)
         })
     }
 
-    /// The sum of products over pairs of axes: `axes[0]` of this tensor with `axes[1]` of the other.
-    /// The axes that are left follow each other.
+    /// The sum of products over pairs of axes: `axes[0]` of this tensor with `axes[1]` of the other, or
+    /// with a number `n` the last `n` of this tensor with the first `n` of the other. The axes that
+    /// are left follow each other.
     ///
     /// ```
     /// use bitnet_tensor::BitNetTensor;
     /// let a = BitNetTensor::from_vec(vec![1.0f32, 2.0, 3.0, 4.0], [2, 2])?;
     /// assert_eq!(a.tensordot(&a, [&[0, 1], &[0, 1]])?.item::<f32>()?, 30.0);
+    /// assert_eq!(a.tensordot(&a, 1)?.to_vec::<f32>()?, a.matmul(&a)?.to_vec::<f32>()?);
     /// # Ok::<(), bitnet_tensor::TensorOpError>(())
     /// ```
     ///
     /// # Errors
     /// `ShapeMismatch` for axes that do not exist, are named twice or differ in size; `DTypeMismatch`.
-    pub fn tensordot(&self, other: &Self, axes: [&[isize]; 2]) -> Result<Self> {
+    pub fn tensordot<'a>(&self, other: &Self, axes: impl Into<ContractedAxes<'a>>) -> Result<Self> {
         let operands = [self, other];
+        let (last, first): (Vec<isize>, Vec<isize>);
+        let axes = match axes.into() {
+            ContractedAxes::Pairs(axes) => axes,
+            ContractedAxes::Count(count) => {
+                if count > self.rank().min(other.rank()) {
+                    bail!(
+                        ShapeMismatch,
+                        "tensordot",
+                        &operands,
+                        "there are no {count} axes in both"
+                    );
+                }
+                last = (1..=count as isize).rev().map(|axis| -axis).collect();
+                first = (0..count as isize).collect();
+                [&last[..], &first[..]]
+            }
+        };
         if axes[0].len() != axes[1].len() {
             let (left, right) = (axes[0].len(), axes[1].len());
             bail!(ShapeMismatch, "tensordot", &operands, "{left} axes meet {right}");

@@ -42,10 +42,7 @@ fn products(
 
 /// A decomposition is defined by what it composes to, which tests check; the numbers are those of
 /// `bitnet-linalg`, matrix by matrix.
-pub(super) fn decomposition(
-    op: Decomposition,
-    inputs: &[Array],
-) -> Result<Vec<Vec<f64>>, String> {
+pub(super) fn decomposition(op: Decomposition, inputs: &[Array]) -> Result<Vec<Vec<f64>>, String> {
     let a = &inputs[0];
     let split = |x: &Array| x.shape.len() - 2;
     let batch = match inputs.get(1) {

@@ -12,7 +12,8 @@ use crate::ops::{Derivative, OperandGradients};
 /// (Murray, "Differentiation of the Cholesky decomposition", 2016).
 pub(super) fn backward(upper: bool, context: &Derivative<'_>) -> Result<OperandGradients> {
     let (factor, gradient) = (&context.outputs[0], context.gradient);
-    let (l, dl) = if upper { (t(factor)?, t(gradient)?) } else { (factor.clone(), gradient.clone()) };
+    let (l, dl) =
+        if upper { (t(factor)?, t(gradient)?) } else { (factor.clone(), gradient.clone()) };
     let product = t(&l)?.matmul(&dl)?.tril(0)?;
     let n = l.shape()[l.rank() - 1];
     let half = product.mul(&identity(n, &l)?)?.mul(0.5)?;

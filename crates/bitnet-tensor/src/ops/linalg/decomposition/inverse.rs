@@ -152,7 +152,9 @@ impl BitNetTensor {
     fn solve_with(&self, op: Decomposition, name: &'static str, b: &Self) -> Result<Self> {
         match b.rank() {
             0 => bail!(ShapeMismatch, name, &[self, b], "a scalar has no rows"),
-            1 => composed(name, &[self, b], || apply_one(op, &[self, &b.unsqueeze(-1)?])?.squeeze(-1)),
+            1 => composed(name, &[self, b], || {
+                apply_one(op, &[self, &b.unsqueeze(-1)?])?.squeeze(-1)
+            }),
             _ => apply_one(op, &[self, b]),
         }
     }
