@@ -166,6 +166,9 @@ impl Backend for CpuBackend {
         match (op, others) {
             (Op::Unary(op), []) => elementwise::unary_in_place(self.cpu, op.0, target),
             (Op::Binary(op), [b]) => elementwise::binary_in_place(self.cpu, op.0, target, b),
+            (Op::Scatter(op), [index, source]) => {
+                movement::scatter_in_place(op.axis, target, index, source)
+            }
             (Op::SliceScatter(op), [values]) => {
                 movement::slice_scatter_in_place(op, target, values)
             }

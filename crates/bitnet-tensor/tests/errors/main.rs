@@ -390,12 +390,12 @@ fn indices_out_of_range() {
     assert_error!(
         f32s(&[3, 2]).index_select(0, &ids(&[0, 3], &[2])),
         ComputationError,
-        "index_select(f32[3, 2], u32[2]): index 3 is outside of 3 places"
+        "index_select(f32[3, 2], u32[2]): index 3, element 1 of the indices, is outside of axis 0 of size 3"
     );
     assert_error!(
         f32s(&[0, 2]).index_select(0, &ids(&[0], &[1])),
         ComputationError,
-        "index_select(f32[0, 2], u32[1]): index 0 is outside of 0 places"
+        "index_select(f32[0, 2], u32[1]): index 0, element 0 of the indices, is outside of axis 0 of size 0"
     );
     assert_error!(
         f32s(&[]).index_select(0, &ids(&[0], &[1])),

@@ -25,6 +25,10 @@ impl Case<'_> {
         self.0[key].as_str().unwrap_or_else(|| panic!("{key} is a text in {}", self.0["op"]))
     }
 
+    pub(crate) fn texts(&self, key: &str) -> Vec<&str> {
+        self.array(key).iter().map(|text| text.as_str().expect("a text")).collect()
+    }
+
     pub(crate) fn list(&self, key: &str) -> Vec<isize> {
         self.array(key).iter().map(|n| n.as_i64().expect("an integer") as isize).collect()
     }

@@ -5,6 +5,7 @@
 
 mod case;
 mod elementwise;
+mod indexing;
 mod layers;
 mod linalg;
 mod movement;

@@ -18,25 +18,31 @@ fn resolved(
     name: &'static str,
     operands: &[&BitNetTensor],
     indices: &BitNetTensor,
+    axis: usize,
     size: usize,
 ) -> Result<Vec<usize>> {
     let indices = indices.contiguous()?;
-    let outside = |index: i64| {
-        error!(ComputationError, name, operands, "index {index} is outside of {size} places")
+    let outside = |n: usize, index: i64| {
+        error!(
+            ComputationError,
+            name,
+            operands,
+            "index {index}, element {n} of the indices, is outside of axis {axis} of size {size}"
+        )
     };
     if indices.dtype() == BitNetDType::U32 {
-        let inside = |&index: &u32| match (index as usize) < size {
+        let inside = |(n, &index): (usize, &u32)| match (index as usize) < size {
             true => Ok(index as usize),
-            false => Err(outside(index.into())),
+            false => Err(outside(n, index.into())),
         };
-        return indices.as_slice::<u32>()?.iter().map(inside).collect();
+        return indices.as_slice::<u32>()?.iter().enumerate().map(inside).collect();
     }
-    let inside = |&index: &i64| {
+    let inside = |(n, &index): (usize, &i64)| {
         let from_front = if index < 0 { index.checked_add(size as i64) } else { Some(index) };
         let place = from_front.and_then(|index| usize::try_from(index).ok());
-        place.filter(|&place| place < size).ok_or_else(|| outside(index))
+        place.filter(|&place| place < size).ok_or_else(|| outside(n, index))
     };
-    indices.as_slice::<i64>()?.iter().map(inside).collect()
+    indices.as_slice::<i64>()?.iter().enumerate().map(inside).collect()
 }
 
 pub(in crate::cpu) fn index_select(
@@ -66,7 +72,7 @@ pub(in crate::cpu) fn index_select(
         });
         Ok(())
     }
-    let places = resolved("index_select", &[x, indices], indices, x.shape()[axis])?;
+    let places = resolved("index_select", &[x, indices], indices, axis, x.shape()[axis])?;
     let x = bits_as_they_are(&x.contiguous()?);
     with_bits_mut!(out, T => typed::<T>(axis, &x, &places, out))
 }
@@ -137,7 +143,7 @@ pub(in crate::cpu) fn gather(
         Ok(())
     }
     let size = x.shape().get(axis).copied().unwrap_or(1);
-    let places = resolved("gather", &[x, index], index, size)?;
+    let places = resolved("gather", &[x, index], index, axis, size)?;
     let x = bits_as_they_are(x);
     with_bits_mut!(out, T => typed::<T>(axis, &x, &places, out))
 }
@@ -148,13 +154,16 @@ pub(in crate::cpu) fn scatter(
     [target, index, source]: [&BitNetTensor; 3],
     out: &mut BitNetTensor,
 ) -> Result<()> {
-    let name = if kind == ScatterKind::Assign { "scatter" } else { "scatter_reduce" };
+    let name = match kind {
+        ScatterKind::Assign => "scatter",
+        ScatterKind::Add => "scatter_add",
+        _ => "scatter_reduce",
+    };
     let size = target.shape().get(axis).copied().unwrap_or(1);
-    let places = resolved(name, &[target, index, source], index, size)?;
+    let places = resolved(name, &[target, index, source], index, axis, size)?;
     if kind == ScatterKind::Assign {
         copy(target, out)?;
-        let source = bits_as_they_are(&source.contiguous()?);
-        return with_bits_mut!(out, T => write(axis, &places, index, &source, out, |_: T, new| new));
+        return assign(axis, &places, index, source, out);
     }
     match target.dtype() {
         // Sums of many halves are rounded once.
@@ -182,6 +191,29 @@ pub(in crate::cpu) fn scatter(
             }
         }
     }
+}
+
+/// [`scatter`] of kind `Assign` over its target, which stays as it is when an index is refused.
+pub(in crate::cpu) fn scatter_in_place(
+    axis: usize,
+    target: &mut BitNetTensor,
+    index: &BitNetTensor,
+    source: &BitNetTensor,
+) -> Result<()> {
+    let size = target.shape().get(axis).copied().unwrap_or(1);
+    let places = resolved("scatter", &[target, index, source], index, axis, size)?;
+    assign(axis, &places, index, source, target)
+}
+
+fn assign(
+    axis: usize,
+    places: &[usize],
+    index: &BitNetTensor,
+    source: &BitNetTensor,
+    out: &mut BitNetTensor,
+) -> Result<()> {
+    let source = bits_as_they_are(&source.contiguous()?);
+    with_bits_mut!(out, T => write(axis, places, index, &source, out, |_: T, new| new))
 }
 
 fn arithmetic<T: Number + Arithmetic>(

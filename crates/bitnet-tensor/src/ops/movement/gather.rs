@@ -86,6 +86,10 @@ impl Operation for Scatter {
         }
     }
 
+    fn works_in_place(&self) -> bool {
+        self.kind == ScatterKind::Assign
+    }
+
     fn operand_types(&self, inputs: &[&BitNetTensor]) -> Result<Option<OperandTypes>> {
         let dtype = inputs[0].dtype();
         if inputs[2].dtype() != dtype {

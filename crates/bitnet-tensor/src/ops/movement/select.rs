@@ -2,6 +2,7 @@
 
 use smallvec::smallvec;
 
+use super::index::flat_places;
 use crate::backend::dispatch::{apply_one, composed};
 use crate::error::{Result, bail};
 use crate::ops::{Derivative, OperandGradients, OperandTypes, Operation, Specs, TensorSpec};
@@ -131,18 +132,13 @@ impl BitNetTensor {
         if !indices.dtype().is_integer() {
             bail!(DTypeMismatch, "gather_nd", operands, "indices are integers");
         }
-        let indices = indices.to_dtype(BitNetDType::I64)?;
         let leading = TensorShape::from(&indices.shape()[..indices.rank() - 1]);
-        let mut places = indices.scalar_like(0.0)?.expand(leading.clone())?;
-        for axis in 0..depth {
-            let size = self.shape()[axis] as i64;
-            let index = indices.narrow(-1, axis, 1)?.reshape(leading.clone())?;
-            let index = index.lt(0)?.where_(&index.add(size)?, &index)?;
-            // Out of range along this axis: out of range among all, instead of another's place.
-            let outside = index.lt(0)?.logical_or(&index.ge(size)?)?;
-            let place = places.mul(size)?.add(&index)?;
-            places = outside.where_(&place.scalar_like(-9.0e18)?, place)?;
-        }
+        let along: Vec<Self> = (0..depth)
+            .map(|axis| indices.narrow(-1, axis, 1)?.reshape(leading.clone()))
+            .collect::<Result<_>>()?;
+        let axes: Vec<usize> = (0..depth).collect();
+        let places = flat_places(self, &axes, &along.iter().collect::<Vec<_>>())?;
+        let places = places.expand(leading)?;
         Ok((places, depth))
     }
 }

@@ -227,7 +227,7 @@ impl BitNetTensor {
     ///
     /// ```
     /// use bitnet_tensor::BitNetTensor;
-    /// let x = BitNetTensor::arange(0..6)?;
+    /// let x = BitNetTensor::arange(0u32..6)?;
     /// let y = x.reshape([2, 3])?;
     /// assert!(y.shares_storage_with(&x));
     /// # Ok::<(), bitnet_tensor::TensorOpError>(())
@@ -294,7 +294,7 @@ impl BitNetTensor {
     ///
     /// ```
     /// use bitnet_tensor::BitNetTensor;
-    /// let x = BitNetTensor::arange(0..6)?;
+    /// let x = BitNetTensor::arange(0u32..6)?;
     /// assert_eq!(x.slice(0, 5, 3, -2)?.to_vec::<u32>()?, [5, 3, 1]);
     /// # Ok::<(), bitnet_tensor::TensorOpError>(())
     /// ```
