@@ -139,7 +139,13 @@ fn range(slice: Slice, axis: usize, size: usize) -> Result<AxisSlice> {
     let from_front = |at: isize| if at < 0 { at.saturating_add(size) } else { at };
     let start = start.map_or(if backwards { high } else { low }, from_front).clamp(low, high);
     let end = match end {
-        Bound::Unbounded => if backwards { low } else { high },
+        Bound::Unbounded => {
+            if backwards {
+                low
+            } else {
+                high
+            }
+        }
         Bound::Excluded(end) => from_front(end),
         Bound::Included(end) => from_front(end).saturating_add(if backwards { -1 } else { 1 }),
     };

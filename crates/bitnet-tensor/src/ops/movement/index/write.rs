@@ -38,8 +38,8 @@ impl BitNetTensor {
         const NAME: &str = "set_index";
         let entries = entries.as_ref();
         let values = values.beside(NAME, self)?;
-        let outcome = Selection::new(self, entries)
-            .and_then(|selection| selection.write(self, &values));
+        let outcome =
+            Selection::new(self, entries).and_then(|selection| selection.write(self, &values));
         outcome.map_err(|error| {
             let mut operands = operands(self, entries);
             operands.insert(1, &values);
@@ -83,11 +83,8 @@ impl Selection {
         let shape = x.shape().clone();
         // Reassigned, so that nobody else holds the storage that is written to.
         *x = x.reshape([x.element_count()])?;
-        let written = apply_assign(
-            Scatter { axis: 0, kind: ScatterKind::Assign },
-            x,
-            &[&places, &values],
-        );
+        let written =
+            apply_assign(Scatter { axis: 0, kind: ScatterKind::Assign }, x, &[&places, &values]);
         *x = x.reshape(shape)?;
         written
     }
@@ -97,7 +94,12 @@ impl Selection {
     fn fitted(&self, x: &BitNetTensor, values: &BitNetTensor) -> Result<BitNetTensor> {
         if values.dtype() != x.dtype() {
             let (from, to) = (values.dtype(), x.dtype());
-            bail!(DTypeMismatch, "set_index", &[], "the values are {from}, not {to}: convert them with to_dtype");
+            bail!(
+                DTypeMismatch,
+                "set_index",
+                &[],
+                "the values are {from}, not {to}: convert them with to_dtype"
+            );
         }
         let shape = self.shape();
         let mut values = values.clone();
