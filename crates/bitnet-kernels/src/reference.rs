@@ -78,12 +78,7 @@ pub(crate) fn unary(kind: UnaryKind, x: f32) -> f64 {
         UnaryKind::Relu => x.max(0.0),
         UnaryKind::ReluSquared if x.is_nan() => x,
         UnaryKind::ReluSquared => x.max(0.0).powi(2),
-        UnaryKind::Silu if x < -88.0 && x.is_finite() => {
-            // In f32 the denominator overflows near −88.7: zero, as in PyTorch.
-            if x < -88.72 { -0.0 } else { x / (1.0 + (-x).exp()) }
-        }
         UnaryKind::Silu => x / (1.0 + (-x).exp()),
-        UnaryKind::Sigmoid if x < -88.72 => 0.0,
         UnaryKind::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         UnaryKind::Tanh => x.tanh(),
         kind => crate::elementwise::unary_f64(kind, x),

@@ -54,14 +54,14 @@ impl Tolerance {
             _ => 4.0,
         };
         match dtype {
-            // e^x overflows where 1/(1+e^x) is not quite zero yet.
-            BitNetDType::F32 => Self { ulps, relative: 0.0, absolute: 2e-37 },
-            // The same, and e^(−x²/2) multiplies the rounding of its exponent, which is up to 745.
+            BitNetDType::F32 => Self::ulps(ulps),
+            // The reference's e^−x overflows where 1/(1 + e^−x) is not quite zero yet; and
+            // e^(−x²/2) multiplies the rounding of its exponent, which is up to 745.
             BitNetDType::F64 => {
                 let is_gelu = matches!(kind, UnaryKind::Gelu | UnaryKind::GeluTanh);
                 Self { ulps, relative: if is_gelu { 2e-13 } else { 0.0 }, absolute: 1e-304 }
             }
-            _ => Self { ulps: 1.0, relative: 0.0, absolute: 2e-37 },
+            _ => Self::ulps(1.0),
         }
     }
 
