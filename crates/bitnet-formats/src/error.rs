@@ -32,6 +32,9 @@ pub enum FormatError {
         /// What went wrong in it. Part of this error's own message, hence not its `source`.
         error: Box<FormatError>,
     },
+    /// Reading failed.
+    #[error("cannot read: {0}")]
+    Read(std::io::Error),
     /// Writing failed.
     #[error("cannot write: {0}")]
     Io(#[from] std::io::Error),

@@ -1,15 +1,18 @@
-//! Reading and writing model files: bytes to described raw tensors.
+//! Reading and writing files of tensors: bytes to described raw tensors.
 //!
 //! Everything here works on `&[u8]`, so the caller decides whether the bytes come from a
 //! memory-mapped file, from the program itself or from a test. A parsed file borrows those bytes:
 //! nothing is copied, and no size found in a file is trusted before it was checked against them.
 //!
+//! - [`npy`], [`npz`]: arrays as NumPy saves them, alone and by name in a zip archive;
 //! - [`safetensors`]: one `.safetensors` file, read and written;
 //! - [`shards`]: `model.safetensors.index.json`, which says which file holds which tensor.
 #![forbid(unsafe_code)]
 
 pub mod error;
 mod json;
+pub mod npy;
+pub mod npz;
 pub mod raw;
 pub mod safetensors;
 pub mod shards;

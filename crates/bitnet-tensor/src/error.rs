@@ -58,6 +58,9 @@ pub enum TensorOpError {
     /// A number that mathematics does not define here: NaN found by the check, a singular matrix.
     #[error("{0}")]
     NumericalError(Box<ErrorContext>),
+    /// A file that cannot be read or written, or is malformed.
+    #[error("{0}")]
+    FileError(Box<ErrorContext>),
     /// A broken promise inside the library; please report it.
     #[error("{0}")]
     InternalError(Box<ErrorContext>),
@@ -129,6 +132,7 @@ impl TensorOpError {
             | Self::BackendError(c)
             | Self::InvalidTensor(c)
             | Self::NumericalError(c)
+            | Self::FileError(c)
             | Self::InternalError(c) => c,
         }
     }
@@ -145,6 +149,7 @@ impl TensorOpError {
             | Self::BackendError(c)
             | Self::InvalidTensor(c)
             | Self::NumericalError(c)
+            | Self::FileError(c)
             | Self::InternalError(c) => c,
         }
     }
@@ -164,6 +169,7 @@ impl fmt::Debug for TensorOpError {
             Self::BackendError(_) => "BackendError",
             Self::InvalidTensor(_) => "InvalidTensor",
             Self::NumericalError(_) => "NumericalError",
+            Self::FileError(_) => "FileError",
             Self::InternalError(_) => "InternalError",
         };
         write!(f, "{name}: {}", self.context())

@@ -465,7 +465,8 @@ impl BitNetTensor {
         }
     }
 
-    fn host_bytes_mut(&mut self) -> Option<&mut [u8]> {
+    /// The bytes of unshared storage on the host; at least those of the elements.
+    pub(crate) fn host_bytes_mut(&mut self) -> Option<&mut [u8]> {
         match &mut self.storage {
             Storage::Host(buffer) => Arc::get_mut(buffer)?.bytes_mut(),
             _ => None,
