@@ -86,12 +86,16 @@ impl<R: Read + Seek> NpzReader<R> {
                 }
                 CompressionMethod::Deflated => {
                     if size > packed.saturating_mul(MAX_INFLATION) {
-                        let reason = format!("declares {size} bytes, more than {packed} deflated bytes can hold");
+                        let reason = format!(
+                            "declares {size} bytes, more than {packed} deflated bytes can hold"
+                        );
                         return Err(FormatError::tensor(name, reason));
                     }
                     total = total.saturating_add(size);
                     if total > limit {
-                        let reason = format!("the deflated arrays up to this one declare {total} bytes, the limit is {limit}");
+                        let reason = format!(
+                            "the deflated arrays up to this one declare {total} bytes, the limit is {limit}"
+                        );
                         return Err(FormatError::tensor(name, reason));
                     }
                 }
@@ -120,7 +124,9 @@ impl<R: Read + Seek> NpzReader<R> {
     pub fn array(&mut self, index: usize) -> Result<NpyStream<impl Read>, FormatError> {
         let Some(name) = self.names.get(index) else {
             let count = self.names.len();
-            return Err(FormatError::malformed(format!("npz: no array {index}, there are {count}")));
+            return Err(FormatError::malformed(format!(
+                "npz: no array {index}, there are {count}"
+            )));
         };
         let member = self.archive.by_index(index).map_err(|error| at_fault(name, broken(error)))?;
         let size = member.size();

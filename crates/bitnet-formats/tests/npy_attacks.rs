@@ -64,10 +64,7 @@ fn truncated_header() {
 fn huge_header_length() {
     let mut bytes = b"\x93NUMPY\x02\x00".to_vec();
     bytes.extend(u32::MAX.to_le_bytes());
-    assert_refused(
-        &bytes,
-        "npy header: a header of 4294967295 bytes, at most 65536 are read",
-    );
+    assert_refused(&bytes, "npy header: a header of 4294967295 bytes, at most 65536 are read");
 }
 
 #[test]
@@ -225,10 +222,7 @@ fn stream_shorter_or_longer_than_announced() {
     let announced = bytes.len() as u64;
     let stream = NpyStream::new(&bytes[..150_000], announced).expect("the header is there");
     let error = stream.read_into(&mut vec![0; 200_000]).expect_err("truncated");
-    assert_eq!(
-        error.to_string(),
-        "truncated: the elements end before their announced length"
-    );
+    assert_eq!(error.to_string(), "truncated: the elements end before their announced length");
     let longer = [&bytes[..], b"x"].concat();
     let stream = NpyStream::new(&longer[..], announced).expect("the header is there");
     let error = stream.read_into(&mut vec![0; 200_000]).expect_err("too long");
