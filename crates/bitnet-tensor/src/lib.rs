@@ -44,7 +44,10 @@ pub use grad::Gradients;
 pub use io::NamedTensors;
 pub use layout::{Layout, Strides};
 pub use mapped::MappedFile;
-pub use ops::QuantizedActivation;
+pub use ops::{
+    Granularity, QuantizationError, QuantizationScheme, Quantized, QuantizedActivation,
+    TernaryScale,
+};
 pub use shape::TensorShape;
 pub use storage::{DeviceBuffer, ForeignBytes, HostBuffer, PackedTernary, Storage, TernaryLayout};
 pub use tensor::BitNetTensor;

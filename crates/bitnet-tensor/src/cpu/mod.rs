@@ -145,6 +145,7 @@ impl Backend for CpuBackend {
                 quantization::activation(cpu, x, Some((weight, op.eps)), outputs)
             }
             (Op::Ternarize(_), [weight], outputs) => quantization::ternarize(cpu, weight, outputs),
+            (Op::StraightThrough(_), [_, value], [out]) => movement::copy(value, out),
             (Op::Rope(op), [x, cos, sin, positions], [out]) => {
                 neural::rope(op.mode, x, [cos, sin], positions, out)
             }

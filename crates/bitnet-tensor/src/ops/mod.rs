@@ -243,6 +243,8 @@ operations! {
     QuantizeActivation,
     /// Weights to −1, 0, +1 and a scale.
     Ternarize,
+    /// A value whose derivative is another's.
+    StraightThrough,
 }
 
 /// A kind of operation, by the name of its method: what profiles count by.

@@ -37,7 +37,8 @@ impl Operation for Ternarize {
 
 /// # Ternary weights
 impl BitNetTensor {
-    /// This dense matrix `[rows, columns]` as a ternary weight (absmean, one scale for all).
+    /// This dense matrix `[rows, columns]` as a ternary weight (absmean, one scale for all). Other
+    /// scales: [`quantize`](Self::quantize), then [`to_weight`](crate::Quantized::to_weight).
     ///
     /// ```
     /// use bitnet_tensor::{BitNetDType, BitNetTensor};
