@@ -24,16 +24,6 @@ fn evaluate(case: &Case<'_>, x: &[BitNetTensor]) -> Result<Vec<BitNetTensor>> {
             x[0].quantize_activation()?.linear(&weight)
         }
         "linear_int8" => x[0].quantize_activation()?.linear_int8(&x[1], &x[2]),
-        "quantize_activation" => {
-            let quantized = x[0].quantize_activation()?;
-            let codes = quantized.codes().narrow(-1, 0, quantized.features())?;
-            return Ok(vec![codes, quantized.scales().clone(), quantized.sums().clone()]);
-        }
-        "ternarize" => {
-            let weight = x[0].ternarize()?;
-            let (_, codes, scales) = weight.ternary_parts().expect("a ternary weight");
-            return Ok(vec![codes.clone(), scales.clone()]);
-        }
         _ => return decomposition(case, x),
     };
     Ok(vec![one?])

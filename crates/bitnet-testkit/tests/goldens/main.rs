@@ -10,6 +10,7 @@ mod layers;
 mod linalg;
 mod movement;
 mod neural;
+mod quantization;
 mod reduction;
 
 use bitnet_tensor::reference::ReferenceBackend;

@@ -75,7 +75,7 @@ impl BitNetTensor {
 type Parts = (BitNetTensor, BitNetTensor, Option<BitNetTensor>);
 
 fn binary(x: &BitNetTensor, blocks: &Blocks) -> Result<Parts> {
-    let scales = finite_or_nan(&blocks.reduce(&x.abs()?, |x, axes| x.mean(axes, true))?)?;
+    let scales = finite_or_nan(&blocks.reduce(&x.abs()?, mean)?)?;
     let minus = BitNetTensor::scalar(-1i8)?.to_device(x.device())?;
     Ok((x.lt(0)?.where_(&minus, 1)?, scales, None))
 }
@@ -83,7 +83,7 @@ fn binary(x: &BitNetTensor, blocks: &Blocks) -> Result<Parts> {
 fn ternary(x: &BitNetTensor, blocks: &Blocks, rule: TernaryScale) -> Result<Parts> {
     let magnitudes = x.abs()?;
     let scales = match rule {
-        TernaryScale::AbsMean => blocks.reduce(&magnitudes, |x, axes| x.mean(axes, true))?,
+        TernaryScale::AbsMean => blocks.reduce(&magnitudes, mean)?,
         TernaryScale::Median => {
             let median = blocks.reduce(&magnitudes, |x, axes| x.median(axes, true))?;
             // An infinity need not reach the middle.
@@ -106,6 +106,11 @@ fn ternary(x: &BitNetTensor, blocks: &Blocks, rule: TernaryScale) -> Result<Part
         }
     };
     Ok((quotients.round()?.clamp(-1, 1)?, scales, None))
+}
+
+/// Summed in `f64`, so that a sum of `f32` does not overflow.
+fn mean(x: &BitNetTensor, axes: &[isize]) -> Result<BitNetTensor> {
+    x.to_dtype(BitNetDType::F64)?.mean(axes, true)?.to_dtype(x.dtype())
 }
 
 /// The mean of the k largest of `magnitudes`, for the k with the largest `(their sum)² / k`.
