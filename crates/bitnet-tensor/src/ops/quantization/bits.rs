@@ -92,7 +92,10 @@ impl BitNetTensor {
             let shifts: Vec<u8> = (0..per_byte).map(|place| (place as u32 * bits) as u8).collect();
             let shifts = BitNetTensor::try_from(shifts)?.to_device(self.device())?;
             let codes = self.unsqueeze(-1)?.shr(&shifts)?.bitand(0xffu8 >> (8 - bits))?;
-            codes.reshape(with_last(self, &[bytes * per_byte]))?.narrow(-1, 0, columns)?.contiguous()
+            codes
+                .reshape(with_last(self, &[bytes * per_byte]))?
+                .narrow(-1, 0, columns)?
+                .contiguous()
         })
     }
 }
