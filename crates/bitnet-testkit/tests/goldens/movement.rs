@@ -17,6 +17,26 @@ fn evaluate(case: &Case<'_>, x: &[BitNetTensor]) -> Result<Vec<BitNetTensor>> {
             case.integer("length") as usize,
             case.integer("step"),
         ),
+        "narrow" => {
+            let size = |name| case.integer(name) as usize;
+            x[0].narrow(case.integer("axis"), size("start"), size("length"))
+        }
+        "with_slice" => x[0].with_slice(
+            case.integer("axis"),
+            case.integer("start") as usize,
+            case.integer("length") as usize,
+            case.integer("step"),
+            &x[1],
+        ),
+        "masked_fill" => x[0].masked_fill(&x[1], &x[2]),
+        "transpose" => x[0].transpose(case.integer("first"), case.integer("second")),
+        "squeeze" => x[0].squeeze(case.integer("axis")),
+        "unsqueeze" => x[0].unsqueeze(case.integer("axis")),
+        "unfold" => x[0].unfold(
+            case.integer("axis"),
+            case.integer("size") as usize,
+            case.integer("step") as usize,
+        ),
         "reshape" => x[0].reshape(case.sizes("shape")),
         "expand" => x[0].expand(case.sizes("shape")),
         "cat" => BitNetTensor::cat(&x.iter().collect::<Vec<_>>(), case.integer("axis")),
@@ -45,6 +65,7 @@ fn evaluate(case: &Case<'_>, x: &[BitNetTensor]) -> Result<Vec<BitNetTensor>> {
             let amounts = case.sizes("amounts");
             let amounts: Vec<_> = amounts.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
             let mode = match case.text("mode") {
+                "constant" if case.has("value") => PadMode::Constant(case.float("value")),
                 "constant" => PadMode::Constant(-2.0),
                 "reflect" => PadMode::Reflect,
                 "edge" => PadMode::Edge,
@@ -53,6 +74,7 @@ fn evaluate(case: &Case<'_>, x: &[BitNetTensor]) -> Result<Vec<BitNetTensor>> {
             x[0].pad(&amounts, mode)
         }
         "index_select" => x[0].index_select(case.integer("axis"), &x[1]),
+        "take_along_axis" => x[0].take_along_axis(case.integer("axis"), &x[1]),
         "gather" => x[0].gather(case.integer("axis"), &x[1]),
         "scatter" => x[0].scatter(case.integer("axis"), &x[1], &x[2]),
         "scatter_reduce" => {

@@ -330,7 +330,7 @@ impl BitNetTensor {
     /// # Errors
     /// `ShapeMismatch` for fewer than two axes.
     pub fn tril(&self, k: isize) -> Result<Self> {
-        composed("tril", &[self], || self.where_triangle(|row, column| column <= row + k as i64))
+        composed("tril", &[self], || self.where_triangle(|row, column| column <= row.saturating_add(k as i64)))
     }
 
     /// The upper triangle of the last two axes: zeros below the `k`-th diagonal.
@@ -345,7 +345,7 @@ impl BitNetTensor {
     /// # Errors
     /// `ShapeMismatch` for fewer than two axes.
     pub fn triu(&self, k: isize) -> Result<Self> {
-        composed("triu", &[self], || self.where_triangle(|row, column| column >= row + k as i64))
+        composed("triu", &[self], || self.where_triangle(|row, column| column >= row.saturating_add(k as i64)))
     }
 
     fn where_triangle(&self, keep: impl Fn(i64, i64) -> bool) -> Result<Self> {

@@ -4,7 +4,7 @@ use smallvec::smallvec;
 
 use super::select::index_type;
 use crate::backend::dispatch::{apply_one, composed};
-use crate::error::{Result, bail};
+use crate::error::{Result, bail, error};
 use crate::ops::{Derivative, OperandGradients, OperandTypes, Operation, Specs, TensorSpec};
 use crate::shape::resolve_axis;
 use crate::{BitNetDType, BitNetTensor};
@@ -147,9 +147,10 @@ impl BitNetTensor {
         }
     }
 
-    /// For each place of `index` the element of that index along `axis`, as PyTorch's `gather` and
-    /// NumPy's `take_along_axis`. Outside of the axis the index may be smaller than this tensor.
-    /// Indices are integers of any type; negative ones count from the end.
+    /// For each place of `index` the element of that index along `axis`, as PyTorch's `gather`: the
+    /// result has the shape of the index, which outside of the axis may be smaller than this tensor
+    /// and is not broadcast. Indices are integers of any type; negative ones count from the end.
+    /// NumPy's broadcasting of both is [`take_along_axis`](Self::take_along_axis).
     ///
     /// ```
     /// use bitnet_tensor::BitNetTensor;
@@ -165,6 +166,38 @@ impl BitNetTensor {
     pub fn gather(&self, axis: isize, index: &Self) -> Result<Self> {
         let axis = self.axis_of("gather", axis, &[self, index])?;
         apply_one(Gather { axis }, &[self, index])
+    }
+
+    /// For each place of `index` the element of that index along `axis`, as NumPy's
+    /// `take_along_axis`: outside of the axis this tensor and the index are broadcast to each other
+    /// first, where [`gather`](Self::gather) reads a size of one as that many places.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_vec(vec![1.0f32, 2.0, 3.0, 4.0], [2, 2])?;
+    /// let first_column = BitNetTensor::from_vec(vec![0i64], [1, 1])?;
+    /// assert_eq!(x.take_along_axis(1, &first_column)?.to_vec::<f32>()?, [1.0, 3.0]);
+    /// assert_eq!(x.gather(1, &first_column)?.to_vec::<f32>()?, [1.0]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`gather`](Self::gather); `BroadcastError` when the sizes outside of the axis do not fit.
+    pub fn take_along_axis(&self, axis: isize, index: &Self) -> Result<Self> {
+        let operands = &[self, index];
+        let axis = self.axis_of("take_along_axis", axis, operands)?;
+        composed("take_along_axis", operands, || {
+            if index.rank() != self.rank() {
+                bail!(ShapeMismatch, "take_along_axis", operands, "the numbers of axes differ");
+            }
+            let one = |x: &Self| x.shape().with_size(axis, 1);
+            let common = one(self).broadcast(&one(index)).map_err(|(axis, a, b)| {
+                let reason = "shapes do not broadcast: axis";
+                error!(BroadcastError, "take_along_axis", operands, "{reason} {axis} has sizes {a} and {b}")
+            })?;
+            let whole = |x: &Self| x.expand(common.with_size(axis, x.shape()[axis]));
+            whole(self)?.gather(axis as isize, &whole(index)?)
+        })
     }
 
     /// This tensor with the elements of `source` at the places that `index` names along `axis`, as
