@@ -3,7 +3,9 @@
 
 mod conversions;
 mod elementwise;
+mod indexing;
 mod layers;
+mod movement;
 mod reduction;
 mod support;
 

@@ -330,7 +330,9 @@ impl BitNetTensor {
     /// # Errors
     /// `ShapeMismatch` for fewer than two axes.
     pub fn tril(&self, k: isize) -> Result<Self> {
-        composed("tril", &[self], || self.where_triangle(|row, column| column <= row.saturating_add(k as i64)))
+        composed("tril", &[self], || {
+            self.where_triangle("tril", |row, column| column <= row.saturating_add(k as i64))
+        })
     }
 
     /// The upper triangle of the last two axes: zeros below the `k`-th diagonal.
@@ -345,12 +347,14 @@ impl BitNetTensor {
     /// # Errors
     /// `ShapeMismatch` for fewer than two axes.
     pub fn triu(&self, k: isize) -> Result<Self> {
-        composed("triu", &[self], || self.where_triangle(|row, column| column >= row.saturating_add(k as i64)))
+        composed("triu", &[self], || {
+            self.where_triangle("triu", |row, column| column >= row.saturating_add(k as i64))
+        })
     }
 
-    fn where_triangle(&self, keep: impl Fn(i64, i64) -> bool) -> Result<Self> {
+    fn where_triangle(&self, name: &'static str, keep: impl Fn(i64, i64) -> bool) -> Result<Self> {
         let &[.., rows, columns] = &**self.shape() else {
-            bail!(ShapeMismatch, "tril", &[self], "takes two or more axes");
+            bail!(ShapeMismatch, name, &[self], "takes two or more axes");
         };
         let mask: Vec<bool> = (0..rows as i64)
             .flat_map(|row| (0..columns as i64).map(move |column| (row, column)))

@@ -193,7 +193,10 @@ impl BitNetTensor {
             let one = |x: &Self| x.shape().with_size(axis, 1);
             let common = one(self).broadcast(&one(index)).map_err(|(axis, a, b)| {
                 let reason = "shapes do not broadcast: axis";
-                error!(BroadcastError, "take_along_axis", operands, "{reason} {axis} has sizes {a} and {b}")
+                error!(
+                    BroadcastError,
+                    "take_along_axis", operands, "{reason} {axis} has sizes {a} and {b}"
+                )
             })?;
             let whole = |x: &Self| x.expand(common.with_size(axis, x.shape()[axis]));
             whole(self)?.gather(axis as isize, &whole(index)?)

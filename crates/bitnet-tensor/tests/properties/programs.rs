@@ -1,121 +1,13 @@
-//! Random programs of views and arithmetic against a model that is nothing but indices.
+//! Random programs of views and arithmetic.
 //!
-//! The numbers are small integers, so `f32` arithmetic is exact and results must be equal. Every
-//! tensor that a program ever made is compared again at its end: operations, also those that own
-//! their operand, never change what shares storage with it.
+//! Every tensor that a program ever made is compared again at its end: operations, also those that
+//! own their operand, never change what shares storage with it.
 
 use bitnet_tensor::{BitNetDType, BitNetTensor, Result};
 use bitnet_testkit::Random;
 use proptest::prelude::*;
 
-/// An array in row-major order.
-#[derive(Debug, Clone, PartialEq)]
-struct Model {
-    shape: Vec<usize>,
-    values: Vec<f64>,
-}
-
-impl Model {
-    /// The array of `shape` whose element at an index is `value(index)`.
-    fn from_fn(shape: Vec<usize>, mut value: impl FnMut(&[usize]) -> f64) -> Self {
-        let count = shape.iter().product();
-        let mut index = vec![0; shape.len()];
-        let mut values = Vec::with_capacity(count);
-        for _ in 0..count {
-            values.push(value(&index));
-            for axis in (0..shape.len()).rev() {
-                index[axis] += 1;
-                if index[axis] < shape[axis] {
-                    break;
-                }
-                index[axis] = 0;
-            }
-        }
-        Self { shape, values }
-    }
-
-    fn at(&self, index: &[usize]) -> f64 {
-        let position =
-            index.iter().zip(&self.shape).fold(0, |position, (at, size)| position * size + at);
-        self.values[position]
-    }
-
-    fn transpose(&self, a: usize, b: usize) -> Self {
-        let mut shape = self.shape.clone();
-        shape.swap(a, b);
-        Self::from_fn(shape, |index| {
-            let mut index = index.to_vec();
-            index.swap(a, b);
-            self.at(&index)
-        })
-    }
-
-    fn slice(&self, axis: usize, start: usize, length: usize, step: isize) -> Self {
-        let mut shape = self.shape.clone();
-        shape[axis] = length;
-        Self::from_fn(shape, |index| {
-            let mut index = index.to_vec();
-            index[axis] = (start as isize + index[axis] as isize * step) as usize;
-            self.at(&index)
-        })
-    }
-
-    fn expand(&self, axis: usize, size: usize) -> Self {
-        let mut shape = self.shape.clone();
-        shape[axis] = size;
-        Self::from_fn(shape, |index| {
-            let mut index = index.to_vec();
-            index[axis] = 0;
-            self.at(&index)
-        })
-    }
-
-    /// With `other` of equal shape, or of one axis as long as the last.
-    fn zip(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
-        Self::from_fn(self.shape.clone(), |index| {
-            let own = &index[index.len() - other.shape.len()..];
-            f(self.at(index), other.at(own))
-        })
-    }
-
-    fn map(&self, f: impl Fn(f64) -> f64) -> Self {
-        Self { shape: self.shape.clone(), values: self.values.iter().map(|&x| f(x)).collect() }
-    }
-
-    fn cat(&self, other: &Self, axis: usize) -> Self {
-        let mut shape = self.shape.clone();
-        shape[axis] += other.shape[axis];
-        Self::from_fn(shape, |index| {
-            let mut index = index.to_vec();
-            if index[axis] < self.shape[axis] {
-                return self.at(&index);
-            }
-            index[axis] -= self.shape[axis];
-            other.at(&index)
-        })
-    }
-
-    fn sum(&self, axis: usize) -> Self {
-        let mut shape = self.shape.clone();
-        let size = shape.remove(axis);
-        Self::from_fn(shape, |index| {
-            let element = |n| {
-                let mut index = index.to_vec();
-                index.insert(axis, n);
-                self.at(&index)
-            };
-            (0..size).map(element).sum()
-        })
-    }
-}
-
-type Pair = (BitNetTensor, Model);
-
-fn fresh(random: &mut Random, shape: Vec<usize>) -> Result<Pair> {
-    let model = Model::from_fn(shape, |_| random.below(7) as f64 - 3.0);
-    let values: Vec<f32> = model.values.iter().map(|&x| x as f32).collect();
-    Ok((BitNetTensor::from_vec(values, model.shape.clone())?, model))
-}
+use crate::model::{Model, Pair, assert_equal, fresh};
 
 /// One random operation on `x`.
 fn step(random: &mut Random, (x, model): &Pair) -> Result<Pair> {
@@ -180,12 +72,6 @@ fn step(random: &mut Random, (x, model): &Pair) -> Result<Pair> {
     })
 }
 
-fn assert_equal((x, model): &Pair, history: &[usize]) {
-    assert_eq!(**x.shape(), *model.shape, "after {history:?}");
-    let values: Vec<f64> = x.to_vec::<f32>().expect("read").into_iter().map(f64::from).collect();
-    assert_eq!(values, model.values, "after {history:?}");
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -206,7 +92,7 @@ proptest! {
             }
         }
         for pair in &all {
-            assert_equal(pair, &history);
+            assert_equal(pair, &format_args!("after {history:?}"));
         }
     }
 
