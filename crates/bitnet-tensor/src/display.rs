@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn long_axes_show_their_edges() -> crate::Result<()> {
         let x = BitNetTensor::arange(0..2000)?;
-        assert_eq!(x.to_string(), "[0, 1, 2, ..., 1997, 1998, 1999]\nu32[2000]");
+        assert_eq!(x.to_string(), "[0, 1, 2, ..., 1997, 1998, 1999]\ni32[2000]");
         Ok(())
     }
 

@@ -90,7 +90,7 @@ impl Layer {
     fn run(&mut self, device: Device, mock: Option<&MockDevice>) -> Result<Vec<BitNetTensor>> {
         let mut random = Random::new(61);
         let mut outputs = Vec::new();
-        for (start, tokens) in [(0, 3), (3, 1), (4, 1)] {
+        for (start, tokens) in [(0u32, 3u32), (3, 1), (4, 1)] {
             let x = random.floats(&[1, tokens as usize, HIDDEN])?.to_device(device)?;
             let positions =
                 BitNetTensor::arange(start..start + tokens)?.reshape([1, tokens as usize])?;

@@ -166,7 +166,7 @@ pub(super) fn broadcast_shape(
 }
 
 macro_rules! binary_methods {
-    ($($(#[$doc:meta])* $method:ident => $kind:ident, $a:literal, $b:literal, $y:literal;)+) => {
+    ($($(#[$doc:meta])* $method:ident => $kind:ident, $a:literal, $b:literal, $t:ident $y:literal;)+) => {
         /// # Arithmetic
         ///
         /// Shapes broadcast as in NumPy; types promote by [`BitNetDType::promote`]; the other
@@ -179,7 +179,7 @@ macro_rules! binary_methods {
                 /// use bitnet_tensor::BitNetTensor;
                 #[doc = concat!("let a = BitNetTensor::try_from(vec!", $a, ")?;")]
                 #[doc = concat!("let y = a.", stringify!($method), "(", $b, ")?;")]
-                #[doc = concat!("assert_eq!(y.to_vec()?, ", $y, ");")]
+                #[doc = concat!("assert_eq!(y.to_vec::<", stringify!($t), ">()?, ", $y, ");")]
                 /// # Ok::<(), bitnet_tensor::TensorOpError>(())
                 /// ```
                 ///
@@ -196,41 +196,41 @@ macro_rules! binary_methods {
 }
 binary_methods! {
     /// The sum.
-    add => Add, "[1.0f32, 2.0]", "0.5", "[1.5f32, 2.5]";
+    add => Add, "[1.0f32, 2.0]", "0.5", f32 "[1.5, 2.5]";
     /// The difference.
-    sub => Sub, "[1.0f32, 2.0]", "0.5", "[0.5f32, 1.5]";
+    sub => Sub, "[1.0f32, 2.0]", "0.5", f32 "[0.5, 1.5]";
     /// The product.
-    mul => Mul, "[1.0f32, 2.0]", "0.5", "[0.5f32, 1.0]";
+    mul => Mul, "[1.0f32, 2.0]", "0.5", f32 "[0.5, 1.0]";
     /// The quotient of floats.
-    div => Div, "[1.0f32, 2.0]", "4", "[0.25f32, 0.5]";
+    div => Div, "[1.0f32, 2.0]", "4", f32 "[0.25, 0.5]";
     /// The larger of the two; NaN when one is.
-    maximum => Max, "[1.0f32, 2.0]", "1.5", "[1.5f32, 2.0]";
+    maximum => Max, "[1.0f32, 2.0]", "1.5", f32 "[1.5, 2.0]";
     /// The smaller of the two; NaN when one is.
-    minimum => Min, "[1.0f32, 2.0]", "1.5", "[1.0f32, 1.5]";
+    minimum => Min, "[1.0f32, 2.0]", "1.5", f32 "[1.0, 1.5]";
     /// The quotient rounded down, as Python's `//`.
-    floor_div => FloorDiv, "[7i32, -7]", "2", "[3i32, -4]";
+    floor_div => FloorDiv, "[7i32, -7]", "2", i32 "[3, -4]";
     /// The remainder with the sign of the divisor, as Python's `%` and NumPy's `remainder`.
-    rem => Rem, "[7i32, -7]", "3", "[1i32, 2]";
+    rem => Rem, "[7i32, -7]", "3", i32 "[1, 2]";
     /// The remainder with the sign of the dividend, as C's and NumPy's `fmod`.
-    fmod => Fmod, "[7i32, -7]", "3", "[1i32, -1]";
+    fmod => Fmod, "[7i32, -7]", "3", i32 "[1, -1]";
     /// The power; of integers with exponents that are not negative.
-    pow => Pow, "[2.0f32, 3.0]", "2", "[4.0f32, 9.0]";
+    pow => Pow, "[2.0f32, 3.0]", "2", f32 "[4.0, 9.0]";
     /// The angle of the point (`other`, this) in (−π, π].
-    atan2 => Atan2, "[0.0f32, 0.0]", "1.0", "[0.0f32, 0.0]";
+    atan2 => Atan2, "[0.0f32, 0.0]", "1.0", f32 "[0.0, 0.0]";
     /// `√(a² + b²)` without overflow.
-    hypot => Hypot, "[3.0f32, 6.0]", "4.0", "[5.0f32, 52.0f32.sqrt()]";
+    hypot => Hypot, "[3.0f32, 6.0]", "4.0", f32 "[5.0, 52.0f32.sqrt()]";
     /// These magnitudes with the signs of `other`.
-    copysign => Copysign, "[3.0f32, -6.0]", "-1.0", "[-3.0f32, -6.0]";
+    copysign => Copysign, "[3.0f32, -6.0]", "-1.0", f32 "[-3.0, -6.0]";
     /// The bits that both integers have; of `Bool`: both.
-    bitand => And, "[0b1100u8, 0b1010]", "0b0110", "[0b0100u8, 0b0010]";
+    bitand => And, "[0b1100u8, 0b1010]", "0b0110", u8 "[0b0100, 0b0010]";
     /// The bits that one of the integers has; of `Bool`: either.
-    bitor => Or, "[0b1100u8, 0b1010]", "0b0110", "[0b1110u8, 0b1110]";
+    bitor => Or, "[0b1100u8, 0b1010]", "0b0110", u8 "[0b1110, 0b1110]";
     /// The bits that exactly one of the integers has; of `Bool`: exactly one.
-    bitxor => Xor, "[0b1100u8, 0b1010]", "0b0110", "[0b1010u8, 0b1100]";
+    bitxor => Xor, "[0b1100u8, 0b1010]", "0b0110", u8 "[0b1010, 0b1100]";
     /// Shifted left: `a · 2ᵇ`, wrapping; 0 from the width of the type on.
-    shl => Shl, "[1u8, 3]", "7", "[128u8, 128]";
+    shl => Shl, "[1u8, 3]", "7", u8 "[128, 128]";
     /// Shifted right: `⌊a / 2ᵇ⌋`, so that the sign stays.
-    shr => Shr, "[64i8, -64]", "3", "[8i8, -8]";
+    shr => Shr, "[64i8, -64]", "3", i8 "[8, -8]";
 }
 
 impl BitNetTensor {

@@ -68,8 +68,8 @@ impl BitNetTensor {
     ///
     /// ```
     /// use bitnet_tensor::BitNetTensor;
-    /// assert_eq!(BitNetTensor::try_from(vec![0u8, 0xf0])?.bitnot()?.to_vec()?, [0xffu8, 0x0f]);
-    /// assert_eq!(BitNetTensor::try_from(vec![5i32])?.bitnot()?.to_vec()?, [-6i32]);
+    /// assert_eq!(BitNetTensor::try_from(vec![0u8, 0xf0])?.bitnot()?.to_vec::<u8>()?, [255, 15]);
+    /// assert_eq!(BitNetTensor::try_from(vec![5i32])?.bitnot()?.to_vec::<i32>()?, [-6]);
     /// # Ok::<(), bitnet_tensor::TensorOpError>(())
     /// ```
     ///
