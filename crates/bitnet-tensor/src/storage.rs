@@ -6,7 +6,8 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::memory::{HybridMemoryPool, PoolBlock};
+use crate::error::Result;
+use crate::memory::{HybridMemoryPool, PoolBlock, with_current};
 use crate::{BitNetTensor, Device};
 
 /// Storage shared by the tensors that view it.
@@ -49,9 +50,9 @@ pub enum HostBuffer {
 }
 
 impl HostBuffer {
-    /// A block of the global pool with unspecified contents, or `None` when memory ran out.
-    pub(crate) fn allocate(byte_len: usize) -> Option<Self> {
-        HybridMemoryPool::global().allocate(byte_len).map(Self::Pool)
+    /// A block with unspecified contents, of `pool` unless the thread has one of its own.
+    pub(crate) fn allocate(pool: &HybridMemoryPool, byte_len: usize) -> Result<Self> {
+        with_current(pool, |pool| pool.allocate(byte_len)).map(Self::Pool)
     }
 
     /// The bytes.

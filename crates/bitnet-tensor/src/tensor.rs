@@ -1,5 +1,6 @@
 //! [`BitNetTensor`]: an n-dimensional array, its making and its reading.
 
+use std::panic::Location;
 use std::sync::Arc;
 
 use bytemuck::checked;
@@ -10,7 +11,7 @@ use crate::error::{Result, bail, error};
 use crate::grad::GradNode;
 use crate::layout::Layout;
 use crate::storage::{ForeignBytes, HostBuffer, PackedTernary, Storage, TernaryLayout};
-use crate::{BitNetDType, Device, Element, TensorOpError, TensorShape};
+use crate::{BitNetDType, Device, Element, TensorOpError, TensorShape, memory};
 
 /// An n-dimensional array of numbers, or a packed ternary weight.
 ///
@@ -53,6 +54,7 @@ impl BitNetTensor {
     /// # Errors
     /// [`MemoryError`](TensorOpError::MemoryError) when memory cannot be had,
     /// [`UnsupportedOperation`](TensorOpError::UnsupportedOperation) for packed types.
+    #[track_caller]
     pub fn empty(
         shape: impl Into<TensorShape>,
         dtype: BitNetDType,
@@ -74,7 +76,9 @@ impl BitNetTensor {
             .ok_or_else(|| {
                 error!(InvalidTensor, "empty", &[], "{dtype}{shape} exceeds the address space")
             })?;
-        let storage = registry::backend(device)?.allocate(byte_len)?;
+        let storage = memory::on_behalf_of(Location::caller(), || {
+            registry::backend(device)?.allocate(byte_len)
+        })?;
         Ok(Self::from_parts(storage, Layout::contiguous(shape), dtype, device))
     }
 
@@ -89,6 +93,7 @@ impl BitNetTensor {
     ///
     /// # Errors
     /// As for memory that cannot be had, and for packed types.
+    #[track_caller]
     pub fn zeros(shape: impl Into<TensorShape>, dtype: BitNetDType) -> Result<Self> {
         let mut tensor = Self::empty(shape, dtype, Device::CPU)?;
         if let Some(bytes) = tensor.host_bytes_mut() {
@@ -101,16 +106,20 @@ impl BitNetTensor {
     ///
     /// # Errors
     /// As for memory that cannot be had.
+    #[track_caller]
     pub fn full<T: Element>(shape: impl Into<TensorShape>, value: T) -> Result<Self> {
         let shape = shape.into();
-        let scalar = Self::from_slice(&[value], [])?;
-        scalar.expand(shape)?.copy()
+        memory::on_behalf_of(Location::caller(), || {
+            let scalar = Self::from_slice(&[value], [])?;
+            scalar.expand(shape)?.copy()
+        })
     }
 
     /// The elements of `values` in row-major order.
     ///
     /// # Errors
     /// [`InvalidTensor`](TensorOpError::InvalidTensor) when their number is not that of the shape.
+    #[track_caller]
     pub fn from_slice<T: Element>(values: &[T], shape: impl Into<TensorShape>) -> Result<Self> {
         let shape = shape.into();
         if shape.checked_element_count() != Some(values.len()) {
@@ -133,6 +142,7 @@ impl BitNetTensor {
     ///
     /// # Errors
     /// As [`from_slice`](Self::from_slice).
+    #[track_caller]
     pub fn from_vec<T: Element>(values: Vec<T>, shape: impl Into<TensorShape>) -> Result<Self> {
         Self::from_slice(&values, shape)
     }
@@ -141,6 +151,7 @@ impl BitNetTensor {
     ///
     /// # Errors
     /// As for memory that cannot be had.
+    #[track_caller]
     pub fn scalar<T: Element>(value: T) -> Result<Self> {
         Self::from_slice(&[value], [])
     }
@@ -151,6 +162,7 @@ impl BitNetTensor {
     /// # Errors
     /// [`InvalidTensor`](TensorOpError::InvalidTensor) when the part is outside the bytes or not as long as
     /// the shape needs; `Bool` bytes other than 0 and 1 are found when they are read.
+    #[track_caller]
     pub fn from_foreign(
         owner: ForeignBytes,
         bytes: std::ops::Range<usize>,

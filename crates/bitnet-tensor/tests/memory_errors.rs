@@ -49,11 +49,10 @@ fn sizes_that_overflow() {
         InvalidTensor,
         "empty: f64[9223372036854775807] exceeds the address space"
     );
-    assert_error!(
-        BitNetTensor::zeros([1 << 60], U8),
-        MemoryError,
-        "allocate: 1152921504606846976 bytes are not to be had"
-    );
+    let error = BitNetTensor::zeros([1 << 60], U8).expect_err("more than there is");
+    assert!(matches!(error, TensorOpError::MemoryError(_)), "{error:?}");
+    let start = "allocate: the system has no 1152921504606846976 bytes: ";
+    assert!(error.to_string().starts_with(start), "{error}");
     assert_error!(
         BitNetTensor::full([1usize << 60, 1 << 10], 0u8),
         BroadcastError,

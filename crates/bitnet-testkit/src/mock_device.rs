@@ -183,13 +183,7 @@ impl Backend for MockDevice {
         self.wait("download")?;
         let memory = memory_of(storage)?;
         let bytes = lock(&memory);
-        let Some(mut block) = HybridMemoryPool::global().allocate(bytes.len()) else {
-            return Err(TensorOpError::MemoryError(ErrorContext::new(
-                "download",
-                &[],
-                "no host memory",
-            )));
-        };
+        let mut block = HybridMemoryPool::global().allocate(bytes.len())?;
         block.copy_from_slice(&bytes);
         Ok(Arc::new(HostBuffer::Pool(block)))
     }

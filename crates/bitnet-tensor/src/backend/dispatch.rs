@@ -10,9 +10,9 @@ use super::profiler::{self, Execution};
 use super::{Backend, OpDesc, finite_check, metrics, registry};
 use crate::error::{Result, bail, error};
 use crate::grad;
-use crate::ops::{Op, Operation, Outputs, Specs};
+use crate::ops::{Op, Operation, Outputs, Specs, TensorSpec};
 use crate::reference::ReferenceBackend;
-use crate::{BitNetTensor, Device};
+use crate::{BitNetTensor, Device, memory};
 
 /// What happens when the operands' device cannot execute an operation and another one can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -293,10 +293,10 @@ fn execute(
     start: Option<Instant>,
     execution: Execution,
 ) -> Result<Outputs> {
-    let mut outputs: Outputs = specs
-        .into_iter()
-        .map(|spec| BitNetTensor::empty(spec.shape, spec.dtype, backend.device()))
-        .collect::<Result<_>>()?;
+    let empty = |spec: TensorSpec| BitNetTensor::empty(spec.shape, spec.dtype, backend.device());
+    let mut outputs: Outputs = memory::during(op.operation().name(), || {
+        specs.into_iter().map(empty).collect::<Result<_>>()
+    })?;
     metrics::record_operation();
     metrics::record_allocation();
     backend.execute(op, inputs, &mut outputs)?;

@@ -17,6 +17,7 @@ use bitnet_kernels::Cpu;
 
 use crate::backend::{Backend, OpDesc};
 use crate::error::{Result, bail, error};
+use crate::memory::HybridMemoryPool;
 use crate::ops::Op;
 use crate::storage::{HostBuffer, Storage};
 use crate::{BitNetDType, BitNetTensor, Device};
@@ -29,17 +30,19 @@ const GRAIN: usize = 1 << 15;
 pub struct CpuBackend {
     cpu: Cpu,
     device: Device,
+    pool: HybridMemoryPool,
 }
 
 impl CpuBackend {
     /// The backend of [`Device::CPU`], with the best instructions that the processor has.
     pub fn new() -> Self {
-        Self { cpu: Cpu::best(), device: Device::CPU }
+        Self::with_tier(Cpu::best(), Device::CPU)
     }
 
-    /// A backend under another name with the instructions of `cpu`: to compare tiers.
+    /// A backend under another name with the instructions of `cpu`: to compare tiers. Its tensors
+    /// come from the pool of `device`.
     pub fn with_tier(cpu: Cpu, device: Device) -> Self {
-        Self { cpu, device }
+        Self { cpu, device, pool: HybridMemoryPool::for_device(device) }
     }
 
     /// The tier of instructions.
@@ -65,7 +68,7 @@ impl Backend for CpuBackend {
     }
 
     fn allocate(&self, byte_len: usize) -> Result<Storage> {
-        host_storage(byte_len)
+        host_storage(&self.pool, byte_len)
     }
 
     fn upload(&self, host: Arc<HostBuffer>) -> Result<Storage> {
@@ -187,10 +190,7 @@ impl Backend for CpuBackend {
     }
 }
 
-/// Storage in host memory from the global pool.
-pub(crate) fn host_storage(byte_len: usize) -> Result<Storage> {
-    match HostBuffer::allocate(byte_len) {
-        Some(buffer) => Ok(Storage::Host(Arc::new(buffer))),
-        None => bail!(MemoryError, "allocate", &[], "{byte_len} bytes are not to be had"),
-    }
+/// Storage in host memory, from `pool` unless the thread has one of its own.
+pub(crate) fn host_storage(pool: &HybridMemoryPool, byte_len: usize) -> Result<Storage> {
+    Ok(Storage::Host(Arc::new(HostBuffer::allocate(pool, byte_len)?)))
 }

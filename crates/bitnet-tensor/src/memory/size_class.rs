@@ -1,34 +1,62 @@
 //! Rounding of request sizes, so that a freed block fits the next similar request.
 //!
-//! Four classes per doubling: at most 25 % of a block is beyond the request (for requests of
-//! 256 bytes and more; below, blocks are multiples of 64 bytes).
+//! Small blocks come in classes, four per doubling: at most 20 % of a block is beyond the request
+//! (for requests of more than 256 bytes; below, blocks are multiples of 64 bytes). Large blocks are
+//! multiples of a page.
 
-/// The alignment of every block, in bytes: one cache line, one AVX-512 register.
-pub(super) const ALIGNMENT: usize = 64;
+use super::span::PAGE;
 
-/// The number of classes; the last holds blocks of at least 2⁴⁸ bytes.
-pub(super) const CLASS_COUNT: usize = 4 * (48 - 8) + 5;
+/// The least alignment of every block, in bytes: one cache line, one AVX-512 register.
+pub(crate) const ALIGNMENT: usize = 64;
 
-/// The class of the smallest blocks that hold `bytes`, or `None` when it is larger than the
-/// largest class.
-pub(super) fn class_of(bytes: usize) -> Option<usize> {
+/// The largest small block.
+pub(crate) const SMALL_LIMIT: usize = 32 << 10;
+
+/// The number of classes of small blocks.
+pub(crate) const CLASS_COUNT: usize = 4 + 4 * (15 - 8);
+
+/// The class of the smallest blocks that hold `bytes`, at most [`SMALL_LIMIT`].
+pub(crate) fn class_of(bytes: usize) -> usize {
+    debug_assert!(bytes <= SMALL_LIMIT);
     if bytes <= 4 * ALIGNMENT {
-        return Some(bytes.div_ceil(ALIGNMENT).max(1) - 1);
+        return bytes.div_ceil(ALIGNMENT).max(1) - 1;
     }
     // bytes is in (2^k, 2^(k+1)] for k >= 8; quarters of that octave are the classes.
     let octave = (bytes - 1).ilog2();
     let quarter = (bytes - 1 - (1 << octave)) >> (octave - 2);
-    let class = 4 * (octave as usize - 8) + quarter + 4;
-    (class < CLASS_COUNT).then_some(class)
+    4 * (octave as usize - 8) + quarter + 4
+}
+
+/// [`class_of`] among the classes whose sizes are multiples of `alignment`, a power of two of at
+/// most a page.
+pub(crate) fn aligned_class_of(bytes: usize, alignment: usize) -> usize {
+    let mut class = class_of(bytes.max(alignment));
+    // Every fourth class is a power of two.
+    while !class_size(class).is_multiple_of(alignment) {
+        class += 1;
+    }
+    class
 }
 
 /// The size in bytes of the blocks of `class`.
-pub(super) fn class_size(class: usize) -> usize {
+pub(crate) const fn class_size(class: usize) -> usize {
     if class < 4 {
         return (class + 1) * ALIGNMENT;
     }
     let (octave, quarter) = ((class - 4) / 4 + 8, (class - 4) % 4);
     (1 << octave) + ((quarter + 1) << (octave - 2))
+}
+
+/// The size of the large block that holds `bytes`, or `None` when there is no address space for it.
+pub(crate) fn large_size(bytes: usize) -> Option<usize> {
+    let size = bytes.checked_next_multiple_of(PAGE)?;
+    isize::try_from(size).ok().map(|_| size)
+}
+
+/// How long the slab is from which blocks of `class` are cut: so long that the part behind the last
+/// block stays below a tenth, and that taking one is rare.
+pub(crate) const fn slab_size(class: usize) -> usize {
+    if class_size(class) <= 4 << 10 { 64 << 10 } else { 256 << 10 }
 }
 
 #[cfg(test)]
@@ -37,19 +65,43 @@ mod tests {
 
     #[test]
     fn every_size_is_held_by_the_smallest_class_that_can() {
-        let around = |n: usize| [n - 1, n, n + 1];
-        let sizes = (0..2000).chain((11..40).flat_map(|k| around(1 << k)));
-        for bytes in sizes.chain((11..40).flat_map(|k| around((1 << k) + (1 << (k - 2))))) {
-            let class = class_of(bytes).expect("in range");
+        for bytes in 0..=SMALL_LIMIT {
+            let class = class_of(bytes);
+            assert!(class < CLASS_COUNT);
             assert!(class_size(class) >= bytes, "{bytes}");
             assert!(class == 0 || class_size(class - 1) < bytes, "{bytes}");
             assert_eq!(class_size(class) % ALIGNMENT, 0);
+            assert!(bytes <= 256 || 5 * (class_size(class) - bytes) <= class_size(class));
+        }
+        assert_eq!(class_size(CLASS_COUNT - 1), SMALL_LIMIT);
+    }
+
+    #[test]
+    fn aligned_classes_are_multiples_of_the_alignment() {
+        for alignment in (6..=12).map(|k| 1 << k) {
+            for bytes in (0..=SMALL_LIMIT).step_by(37).chain([SMALL_LIMIT]) {
+                let class = aligned_class_of(bytes, alignment);
+                assert!(class < CLASS_COUNT && class_size(class) >= bytes);
+                assert_eq!(class_size(class) % alignment, 0);
+            }
         }
     }
 
     #[test]
-    fn sizes_beyond_the_last_class_have_none() {
-        assert_eq!(class_of(usize::MAX), None);
-        assert!(class_of(1 << 48).is_some());
+    fn little_of_a_slab_is_behind_its_last_block() {
+        for class in 0..CLASS_COUNT {
+            let behind = slab_size(class) % class_size(class);
+            assert!(10 * behind < slab_size(class), "class {class}: {behind}");
+        }
+    }
+
+    #[test]
+    fn large_blocks_are_pages() {
+        assert_eq!(large_size(SMALL_LIMIT + 1), Some(SMALL_LIMIT + PAGE));
+        assert_eq!(large_size(1 << 20), Some(1 << 20));
+        let most = isize::MAX as usize + 1 - PAGE;
+        assert_eq!(large_size(most - 1), Some(most));
+        assert_eq!(large_size(isize::MAX as usize), None);
+        assert_eq!(large_size(usize::MAX), None);
     }
 }

@@ -1,37 +1,204 @@
-//! What a pool holds and how often it could serve a request from what it held.
+//! What a pool holds, how well it fits what was asked for, and how often it could serve a request
+//! from what it held.
 
 use std::fmt;
+use std::time::Duration;
 
-/// A snapshot of a pool. Byte counts are of whole blocks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+use super::clock::SAMPLING;
+use super::front::Front;
+use super::shared::{LARGE_BINS, Shared};
+use super::size_class::{CLASS_COUNT, SMALL_LIMIT, class_size};
+use super::{PoolConfig, PressureLevel};
+
+/// A snapshot of a pool. Byte counts are of whole blocks unless said otherwise.
+///
+/// Threads count for themselves: the numbers are exact when no other thread is using the pool, and
+/// of slightly different moments when one is. The peak is exact as long as one thread uses the pool
+/// at a time; each further one that uses it at the same moment adds an uncertainty of at most
+/// 64 KiB.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct MemoryStats {
     /// Bytes in blocks that somebody holds.
     pub live_bytes: usize,
-    /// The highest `live_bytes` so far.
+    /// The highest `live_bytes` so far, or since the last reset.
     pub peak_bytes: usize,
-    /// Bytes in blocks that are kept for reuse.
+    /// Of `live_bytes`, what was asked for.
+    pub requested_bytes: usize,
+    /// Bytes taken from the system: address space, which is resident where it was touched.
+    pub reserved_bytes: usize,
+    /// The highest `reserved_bytes` so far.
+    pub peak_reserved_bytes: usize,
+    /// Reserved bytes in no live block.
     pub cached_bytes: usize,
     /// Blocks that somebody holds.
     pub live_blocks: usize,
-    /// Requests served by a kept block.
+    /// Requests served from what was reserved.
     pub hits: u64,
     /// Requests that went to the system.
     pub misses: u64,
+    /// The share of the live bytes that nobody asked for.
+    pub internal_fragmentation: f64,
+    /// The share of the free bytes for large blocks that is not in the longest free stretch: 0 when
+    /// all of it could serve one request.
+    pub external_fragmentation: f64,
+    /// What the pool needs for itself: its lists, and the ends of slabs that hold no block.
+    /// Estimated from the sizes of its data structures.
+    pub overhead_bytes: usize,
+    /// The most that may be reserved.
+    pub limit_bytes: Option<usize>,
+    /// How much of the limit is in use.
+    pub pressure: PressureLevel,
+    /// Threads that keep free blocks at hand.
+    pub threads: usize,
+    /// Calls of the allocator that were timed: one in 1024.
+    pub sampled_calls: u64,
+    /// How long the timed calls took.
+    pub sampled_time: Duration,
+    /// The sizes of blocks that were ever used, the smallest first.
+    pub size_classes: Vec<SizeClassStats>,
+}
+
+/// The blocks of one size.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
+pub struct SizeClassStats {
+    /// The size of the blocks. Large blocks, of more than 32 KiB, are counted by doublings: the
+    /// largest size that the doubling has.
+    pub block_bytes: usize,
+    /// Blocks that somebody holds.
+    pub live_blocks: usize,
+    /// Requests so far.
+    pub requests: u64,
+}
+
+impl MemoryStats {
+    pub(super) fn of(shared: &Shared) -> Self {
+        let (totals, threads) = shared.totals();
+        let heap = shared.heap();
+        let (counts, spans) = (heap.counts.clone(), heap.spans.stats());
+        drop(heap);
+        let central = shared.central.stats();
+
+        let small = (0..CLASS_COUNT).map(|class| SizeClassStats {
+            block_bytes: class_size(class),
+            live_blocks: totals.live(class),
+            requests: totals.allocated[class],
+        });
+        let live_small: usize = small.clone().map(|c| c.live_blocks * c.block_bytes).sum();
+        let large = (0..LARGE_BINS).map(|bin| SizeClassStats {
+            block_bytes: SMALL_LIMIT << (bin + 1),
+            live_blocks: (counts.allocated[bin] - counts.freed[bin]) as usize,
+            requests: counts.allocated[bin],
+        });
+        let size_classes: Vec<_> = small.chain(large).filter(|class| class.requests > 0).collect();
+
+        let live_bytes = live_small + counts.live_bytes;
+        let requested = usize::try_from(totals.requested).unwrap_or(0) + counts.requested;
+        let reserved_bytes = shared.reserved();
+        let requests: u64 = size_classes.iter().map(|class| class.requests).sum();
+        let share = |part: usize, whole: usize| match whole {
+            0 => 0.0,
+            whole => 1.0 - part as f64 / whole as f64,
+        };
+        let (sampled_calls, sampled_time) = shared.clock.sampled();
+        let PoolConfig { limit_bytes, .. } = shared.config;
+        Self {
+            live_bytes,
+            peak_bytes: shared.usage.peak().max(live_bytes),
+            requested_bytes: requested.min(live_bytes),
+            reserved_bytes,
+            peak_reserved_bytes: shared.peak_reserved(),
+            cached_bytes: reserved_bytes.saturating_sub(live_bytes),
+            live_blocks: size_classes.iter().map(|class| class.live_blocks).sum(),
+            hits: requests.saturating_sub(shared.misses()),
+            misses: shared.misses(),
+            internal_fragmentation: share(requested.min(live_bytes), live_bytes),
+            external_fragmentation: share(spans.longest_free, spans.free_bytes),
+            overhead_bytes: size_of::<Shared>()
+                + spans.overhead_bytes
+                + central.overhead_bytes
+                + threads * Front::overhead_bytes(),
+            limit_bytes,
+            pressure: shared.pressure.level(),
+            threads,
+            sampled_calls,
+            sampled_time,
+            size_classes,
+        }
+    }
+
+    /// The share of the requests that was served from what the pool held; 1 when there were none.
+    pub fn hit_rate(&self) -> f64 {
+        let requests = self.hits + self.misses;
+        if requests == 0 { 1.0 } else { self.hits as f64 / requests as f64 }
+    }
+
+    /// The mean time of a call of the allocator, to take or return a block, in the sample.
+    pub fn mean_call_time(&self) -> Option<Duration> {
+        let calls = u32::try_from(self.sampled_calls).ok().filter(|&calls| calls > 0)?;
+        Some(self.sampled_time / calls)
+    }
+
+    /// The time spent in the allocator so far, as the sample suggests.
+    pub fn estimated_time(&self) -> Duration {
+        self.sampled_time.saturating_mul(SAMPLING)
+    }
+}
+
+/// A number of bytes for people.
+pub(super) struct Bytes(pub(super) usize);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+        if self.0 < 1024 {
+            return f.pad(&format!("{} B", self.0));
+        }
+        let step = (self.0.ilog2() as usize / 10).min(UNITS.len());
+        let value = self.0 as f64 / (1u64 << (10 * step)) as f64;
+        f.pad(&format!("{value:.1} {}", UNITS[step - 1]))
+    }
 }
 
 impl fmt::Display for MemoryStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
-        write!(
+        writeln!(
             f,
-            "{:.1} MiB live in {} blocks (peak {:.1} MiB), {:.1} MiB cached, {} hits, {} misses",
-            mib(self.live_bytes),
+            "in use    {} in {} blocks, {} at most; {:.1} % more than asked for",
+            Bytes(self.live_bytes),
             self.live_blocks,
-            mib(self.peak_bytes),
-            mib(self.cached_bytes),
-            self.hits,
-            self.misses,
-        )
+            Bytes(self.peak_bytes),
+            100.0 * self.live_bytes.saturating_sub(self.requested_bytes) as f64
+                / self.requested_bytes.max(1) as f64,
+        )?;
+        write!(f, "reserved  {}", Bytes(self.reserved_bytes))?;
+        if let Some(limit) = self.limit_bytes {
+            write!(f, " of {} (pressure {})", Bytes(limit), self.pressure)?;
+        }
+        writeln!(
+            f,
+            ", {} at most; {} kept, {} for the pool itself",
+            Bytes(self.peak_reserved_bytes),
+            Bytes(self.cached_bytes),
+            Bytes(self.overhead_bytes),
+        )?;
+        writeln!(
+            f,
+            "requests  {}, {:.2} % from the pool; free space {:.1} % fragmented",
+            self.hits + self.misses,
+            100.0 * self.hit_rate(),
+            100.0 * self.external_fragmentation,
+        )?;
+        if let Some(mean) = self.mean_call_time() {
+            let total = self.estimated_time();
+            writeln!(f, "time      {mean:.0?} per call, about {total:.1?} in all")?;
+        }
+        write!(f, "{:>10} {:>10} {:>12}", "block", "in use", "requests")?;
+        for class in &self.size_classes {
+            let SizeClassStats { block_bytes, live_blocks, requests } = class;
+            write!(f, "\n{:>10} {live_blocks:>10} {requests:>12}", Bytes(*block_bytes))?;
+        }
+        Ok(())
     }
 }

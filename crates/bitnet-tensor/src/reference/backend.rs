@@ -7,6 +7,7 @@ use crate::backend::{Backend, OpDesc};
 use crate::dtype::with_number_type;
 use crate::error::{Result, bail};
 use crate::layout::Layout;
+use crate::memory::HybridMemoryPool;
 use crate::ops::Op;
 use crate::storage::{HostBuffer, Storage};
 use crate::{BitNetDType, BitNetTensor, Device};
@@ -30,7 +31,7 @@ impl Backend for ReferenceBackend {
     }
 
     fn allocate(&self, byte_len: usize) -> Result<Storage> {
-        crate::cpu::host_storage(byte_len)
+        crate::cpu::host_storage(HybridMemoryPool::global(), byte_len)
     }
 
     fn upload(&self, host: Arc<HostBuffer>) -> Result<Storage> {
