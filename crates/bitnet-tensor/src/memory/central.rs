@@ -202,7 +202,7 @@ impl Central {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::super::size_class::{class_of, slab_size};
     use super::super::span::Region;

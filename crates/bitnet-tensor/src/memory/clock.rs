@@ -29,7 +29,7 @@ pub(super) struct Start {
 pub(super) fn start() -> Option<Start> {
     let calls = CALLS.get().wrapping_add(1);
     CALLS.set(calls);
-    if calls % SAMPLING == 0 { Some(Start::now()) } else { None }
+    if calls.is_multiple_of(SAMPLING) { Some(Start::now()) } else { None }
 }
 
 impl Start {

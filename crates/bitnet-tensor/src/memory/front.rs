@@ -1,6 +1,8 @@
 //! The thread-local front: per thread and pool, a few free blocks of each class. A request that
 //! finds one takes no lock and shares no cache line with another thread.
 
+#![allow(clippy::vec_box, reason = "fronts change places, and are some 800 bytes each")]
+
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

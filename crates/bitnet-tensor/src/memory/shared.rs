@@ -21,6 +21,8 @@ use super::usage::{MAX_GRAIN, Usage};
 /// The bins of large blocks in the histogram: one per doubling.
 pub(super) const LARGE_BINS: usize = 48;
 
+pub(super) type OnLeak = Box<dyn FnOnce(LiveReport) + Send>;
+
 /// One pool.
 pub(super) struct Shared {
     pub(super) word: Word,
@@ -33,7 +35,7 @@ pub(super) struct Shared {
     pub(super) pressure: Pressure,
     pub(super) tracker: Tracker,
     /// Who is told of blocks that are in use when the last handle goes.
-    pub(super) on_leak: Mutex<Option<Box<dyn FnOnce(LiveReport) + Send>>>,
+    pub(super) on_leak: Mutex<Option<OnLeak>>,
     /// So many allocations succeed before one fails on purpose.
     pub(super) fails_after: AtomicI64,
     reserved: AtomicUsize,

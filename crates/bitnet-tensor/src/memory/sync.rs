@@ -2,3 +2,4 @@
 //! those of loom, which tries every order in which threads can meet.
 
 pub(super) use std::sync::Mutex;
+pub(super) use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize};

@@ -112,7 +112,7 @@ pub(super) struct Tracker {
 impl Tracker {
     fn shard(&self, address: usize) -> &Mutex<HashMap<usize, Record>> {
         // Blocks are multiples of 64 bytes; the bits above tell them apart.
-        &self.shards[(address / 64 ^ address / 4096) % SHARDS]
+        &self.shards[((address / 64) ^ (address / 4096)) % SHARDS]
     }
 
     /// Notes a block of `bytes` bytes that `caller` asked for.

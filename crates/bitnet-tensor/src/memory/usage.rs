@@ -4,8 +4,10 @@
 //! thread the peak is therefore exact; with several, each can be off by one step, because the
 //! maxima of different threads in one step need not have been at the same time.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::sync::{AtomicI64, AtomicU64, AtomicUsize, Mutex};
 
 /// The largest step in which a thread tells the pool how its use moved.
 pub(super) const MAX_GRAIN: u64 = 64 << 10;
