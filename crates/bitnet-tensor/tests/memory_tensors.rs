@@ -83,16 +83,14 @@ fn reports_say_who_holds_what() -> Result<()> {
     let pool = HybridMemoryPool::new();
     let untracked = with_pool(&pool, || BitNetTensor::scalar(1.0f32))?;
     pool.set_tracking(true);
-    let (here, held) = (
-        line!() + 1,
-        with_pool(&pool, || {
-            let x = BitNetTensor::full([1000], 2.0f32)?;
-            let y = with_label("layer 3", || x.exp())?;
-            let view = y.narrow(0, 0, 10)?;
-            drop(y);
-            Ok::<_, TensorOpError>([x, view])
-        })?,
-    );
+    let (here, held) = with_pool(&pool, || {
+        let here = line!() + 1;
+        let x = BitNetTensor::full([1000], 2.0f32)?;
+        let y = with_label("layer 3", || x.exp())?;
+        let view = y.narrow(0, 0, 10)?;
+        drop(y);
+        Ok::<_, TensorOpError>((here, [x, view]))
+    })?;
     let report = pool.live_report();
     let origins: Vec<String> = report.blocks.iter().map(|b| b.origin.to_string()).collect();
     assert_eq!(origins, [format!("{}:{here}", file!()), "layer 3: exp".to_owned()]);
