@@ -3,6 +3,7 @@
 mod check;
 mod elementwise;
 mod layers;
+mod linalg;
 mod movement;
 mod reduction;
 
