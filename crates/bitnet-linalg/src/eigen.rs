@@ -11,11 +11,13 @@ use crate::{Failure, Matrix, Parts};
 /// # Errors
 /// `NotFinite`, `NoConvergence`.
 pub fn symmetric_eigenvalues(a: Matrix<'_>) -> Result<Parts, Failure> {
-    let view = a.finite()?;
+    let (matrix, power) = a.scaled()?;
     if a.rows == 0 {
         return Ok(vec![Vec::new()]);
     }
-    let values = view.self_adjoint_eigenvalues(Side::Lower).map_err(|_| Failure::NoConvergence)?;
+    let mut values =
+        matrix.self_adjoint_eigenvalues(Side::Lower).map_err(|_| Failure::NoConvergence)?;
+    values.iter_mut().for_each(|value| *value = power.times(*value));
     Ok(vec![values])
 }
 
@@ -25,12 +27,15 @@ pub fn symmetric_eigenvalues(a: Matrix<'_>) -> Result<Parts, Failure> {
 /// # Errors
 /// As [`symmetric_eigenvalues`].
 pub fn symmetric_eigenvectors(a: Matrix<'_>) -> Result<Parts, Failure> {
-    let view = a.finite()?;
-    let factors = view.self_adjoint_eigen(Side::Lower).map_err(|_| Failure::NoConvergence)?;
+    let (matrix, power) = a.scaled()?;
+    if a.rows == 0 {
+        return Ok(vec![Vec::new(); 2]);
+    }
+    let factors = matrix.self_adjoint_eigen(Side::Lower).map_err(|_| Failure::NoConvergence)?;
     let mut vectors = factors.U().to_owned();
     fix_signs(&mut vectors, None);
     let values = factors.S().column_vector();
-    Ok(vec![(0..a.rows).map(|i| values[i]).collect(), row_major(vectors.as_ref())])
+    Ok(vec![(0..a.rows).map(|i| power.times(values[i])).collect(), row_major(vectors.as_ref())])
 }
 
 /// The real and the imaginary parts of the eigenvalues, ascending by real, then imaginary part.
@@ -38,15 +43,15 @@ pub fn symmetric_eigenvectors(a: Matrix<'_>) -> Result<Parts, Failure> {
 /// # Errors
 /// As [`symmetric_eigenvalues`].
 pub fn eigenvalues(a: Matrix<'_>) -> Result<Parts, Failure> {
-    let view = a.finite()?;
+    let (matrix, power) = a.scaled()?;
     if a.rows == 0 {
         return Ok(vec![Vec::new(); 2]);
     }
-    let values: Vec<c64> = view.eigenvalues().map_err(|_| Failure::NoConvergence)?;
+    let values: Vec<c64> = matrix.eigenvalues().map_err(|_| Failure::NoConvergence)?;
     let order = ascending(&values);
     Ok(vec![
-        order.iter().map(|&n| values[n].re).collect(),
-        order.iter().map(|&n| values[n].im).collect(),
+        order.iter().map(|&n| power.times(values[n].re)).collect(),
+        order.iter().map(|&n| power.times(values[n].im)).collect(),
     ])
 }
 
@@ -56,18 +61,18 @@ pub fn eigenvalues(a: Matrix<'_>) -> Result<Parts, Failure> {
 /// # Errors
 /// As [`symmetric_eigenvalues`].
 pub fn eigenvectors(a: Matrix<'_>) -> Result<Parts, Failure> {
-    let view = a.finite()?;
+    let (matrix, power) = a.scaled()?;
     let n = a.rows;
     if n == 0 {
         return Ok(vec![Vec::new(); 4]);
     }
-    let factors = Eigen::new_from_real(view).map_err(|_| Failure::NoConvergence)?;
+    let factors = Eigen::new_from_real(matrix.as_ref()).map_err(|_| Failure::NoConvergence)?;
     let diagonal = factors.S().column_vector();
     let values: Vec<c64> = (0..n).map(|i| diagonal[i]).collect();
     let order = ascending(&values);
     let mut parts = vec![
-        order.iter().map(|&i| values[i].re).collect(),
-        order.iter().map(|&i| values[i].im).collect(),
+        order.iter().map(|&i| power.times(values[i].re)).collect(),
+        order.iter().map(|&i| power.times(values[i].im)).collect(),
         vec![0.0; n * n],
         vec![0.0; n * n],
     ];

@@ -36,6 +36,31 @@ impl<'a> Matrix<'a> {
             false => Err(Failure::NotFinite),
         }
     }
+
+    /// Its elements brought near 1 when their squares could overflow or vanish, and the power of two
+    /// that brings results back.
+    pub(crate) fn scaled(self) -> Result<(Mat<f64>, PowerOfTwo), Failure> {
+        let view = self.finite()?;
+        let largest = self.values.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
+        let power = match largest {
+            0.0 | 1e-100..1e100 => PowerOfTwo(0),
+            _ => PowerOfTwo(largest.log2() as i32),
+        };
+        let down = PowerOfTwo(-power.0);
+        Ok((Mat::from_fn(self.rows, self.columns, |i, j| down.times(view[(i, j)])), power))
+    }
+}
+
+/// 2 to this power.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PowerOfTwo(i32);
+
+impl PowerOfTwo {
+    /// In two steps: the power itself may be no `f64`.
+    pub(crate) fn times(self, x: f64) -> f64 {
+        let half = self.0 / 2;
+        x * 2f64.powi(half) * 2f64.powi(self.0 - half)
+    }
 }
 
 /// The elements row after row.

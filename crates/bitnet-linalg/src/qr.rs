@@ -9,7 +9,8 @@ use crate::{Failure, Matrix, Parts};
 /// # Errors
 /// `NotFinite`.
 pub fn qr(a: Matrix<'_>, complete: bool) -> Result<Parts, Failure> {
-    let factors = a.finite()?.qr();
+    let (matrix, power) = a.scaled()?;
+    let factors = matrix.qr();
     let (m, n) = (a.rows, a.columns);
     let k = if complete { m } else { m.min(n) };
     let mut q = if complete { factors.compute_Q() } else { factors.compute_thin_Q() };
@@ -17,7 +18,7 @@ pub fn qr(a: Matrix<'_>, complete: bool) -> Result<Parts, Failure> {
     let mut r = vec![0.0; k * n];
     for i in 0..m.min(n) {
         let sign = if stored[(i, i)] < 0.0 { -1.0 } else { 1.0 };
-        (i..n).for_each(|j| r[i * n + j] = sign * stored[(i, j)]);
+        (i..n).for_each(|j| r[i * n + j] = power.times(sign * stored[(i, j)]));
         if sign < 0.0 {
             (0..m).for_each(|row| q[(row, i)] = -q[(row, i)]);
         }

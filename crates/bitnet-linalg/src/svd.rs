@@ -9,13 +9,13 @@ use crate::{Failure, Matrix, Parts};
 /// # Errors
 /// `NotFinite`, `NoConvergence`.
 pub fn svd(a: Matrix<'_>, full: bool) -> Result<Parts, Failure> {
-    let view = a.finite()?;
+    let (matrix, power) = a.scaled()?;
     let factors =
-        if full { view.svd() } else { view.thin_svd() }.map_err(|_| Failure::NoConvergence)?;
+        if full { matrix.svd() } else { matrix.thin_svd() }.map_err(|_| Failure::NoConvergence)?;
     let (mut u, mut v) = (factors.U().to_owned(), factors.V().to_owned());
     let s = factors.S().column_vector();
     fix_signs(&mut u, Some(&mut v));
-    let values = (0..a.rows.min(a.columns)).map(|i| s[i]).collect();
+    let values = (0..a.rows.min(a.columns)).map(|i| power.times(s[i])).collect();
     Ok(vec![row_major(u.as_ref()), values, row_major(v.transpose())])
 }
 
@@ -27,7 +27,10 @@ pub fn singular_values(a: Matrix<'_>) -> Result<Parts, Failure> {
     if a.rows == 0 || a.columns == 0 {
         return Ok(vec![Vec::new()]);
     }
-    Ok(vec![a.finite()?.singular_values().map_err(|_| Failure::NoConvergence)?])
+    let (matrix, power) = a.scaled()?;
+    let mut values = matrix.singular_values().map_err(|_| Failure::NoConvergence)?;
+    values.iter_mut().for_each(|value| *value = power.times(*value));
+    Ok(vec![values])
 }
 
 /// The Moore–Penrose inverse; singular values up to `rcond` of the largest count as zero.

@@ -54,21 +54,22 @@ pub fn matmul_integer<T: Ring<Sum>, Sum: Copy + Default + Send>(
         return;
     }
     let (k, n) = (a.cols, b.cols);
+    let packed: Vec<T>;
+    let b = if b.col_stride == 1 {
+        b
+    } else {
+        packed = (0..k * n).map(|at| b.at(at / n, at % n)).collect();
+        Matrix::row_major(&packed, k, n)
+    };
     let grain = (GRAIN / (k * n).max(1)).max(1);
     parallel::for_each_chunk_mut(out, grain * n, |piece, out| {
         for (row, out) in out.chunks_exact_mut(n).enumerate() {
             out.fill(Sum::default());
             for l in 0..k {
                 let factor = a.at(piece * grain + row, l);
-                if b.col_stride == 1 {
-                    let start = (b.offset as isize + l as isize * b.row_stride) as usize;
-                    for (out, &x) in out.iter_mut().zip(&b.data[start..][..n]) {
-                        *out = T::add_product(*out, factor, x);
-                    }
-                } else {
-                    for (column, out) in out.iter_mut().enumerate() {
-                        *out = T::add_product(*out, factor, b.at(l, column));
-                    }
+                let start = (b.offset as isize + l as isize * b.row_stride) as usize;
+                for (out, &x) in out.iter_mut().zip(&b.data[start..][..n]) {
+                    *out = T::add_product(*out, factor, x);
                 }
             }
         }

@@ -6,6 +6,7 @@ mod elementwise;
 mod indexing;
 mod layers;
 mod movement;
+mod linalg;
 mod reduction;
 mod support;
 

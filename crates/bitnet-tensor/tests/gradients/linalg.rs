@@ -103,7 +103,8 @@ fn determinants_inverses_and_solutions() -> Result<()> {
             check(&name, &inputs, &|x| x[0].triangular_solve(&x[1], triangle))?;
         }
     }
-    let inputs = [random.tensor(F32, &[2, 2])?.add(&regular(&mut random, &[2, 2])?.to_dtype(F32)?)?];
+    let inputs =
+        [random.tensor(F32, &[2, 2])?.add(&regular(&mut random, &[2, 2])?.to_dtype(F32)?)?];
     check("inv of f32", &inputs, &|x| x[0].inv())
 }
 

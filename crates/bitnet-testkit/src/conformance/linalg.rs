@@ -1,5 +1,7 @@
 //! Dense, int8 and ternary products, and the quantization of activations and weights.
 
+mod matrices;
+
 use bitnet_tensor::BitNetDType::{BF16, F16, F32, F64, I8};
 use bitnet_tensor::{BitNetTensor, QuantizedActivation, Result, TernaryLayout};
 
@@ -8,7 +10,7 @@ use crate::random::layouts;
 use crate::{Random, Tolerance};
 
 pub(super) fn cases() -> Result<Vec<Case>> {
-    let mut cases = Vec::new();
+    let mut cases = matrices::cases()?;
     matmul(&mut cases)?;
     linear(&mut cases)?;
     quantize_activation(&mut cases)?;

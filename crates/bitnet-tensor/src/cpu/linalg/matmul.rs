@@ -51,8 +51,11 @@ pub(in crate::cpu) fn matmul_i32(
     each::<i8, i32>(a, b, out, dense::matmul_integer)
 }
 
-/// Multiplications below which matrices are handed to threads whole.
-const SMALL: usize = 1 << 18;
+/// Multiplications that one piece of work has.
+const GRAIN: usize = 1 << 18;
+
+/// Rows or columns from which on a product uses threads inside (see `dense::matmul`).
+const LARGE: usize = 257;
 
 /// `product` of each pair of matrices, read where they lie.
 fn each<T: Element, Sum: Element + bytemuck::AnyBitPattern>(
@@ -71,11 +74,12 @@ fn each<T: Element, Sum: Element + bytemuck::AnyBitPattern>(
     };
     let (a_layout, b_layout) = (expanded(a), expanded(b));
     let [rows, inner] = [a.shape()[a.rank() - 2], a.shape()[a.rank() - 1]];
-    let matrix = rows * b.shape()[b.rank() - 1];
+    let columns = b.shape()[b.rank() - 1];
+    let matrix = rows * columns;
     let (a, b) = (a.host_data::<T>()?, b.host_data::<T>()?);
-    // Large products use the threads inside.
     let work = matrix.saturating_mul(inner.max(1));
-    let grain = if work > SMALL { count(&batch) } else { (SMALL / work).max(1) };
+    let whole = rows.max(columns) < LARGE || work <= GRAIN;
+    let grain = if whole { (GRAIN / work).max(1) } else { count(&batch) };
     parallel::for_each_chunk_mut(out.try_mut::<Sum>()?, grain * matrix, |piece, out| {
         for (n, out) in out.chunks_exact_mut(matrix).enumerate() {
             let index = piece * grain + n;

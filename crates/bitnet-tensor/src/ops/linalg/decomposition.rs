@@ -109,7 +109,7 @@ impl Operation for Decomposition {
         let dtype = a.dtype();
         let float = matches!(dtype, BitNetDType::F32 | BitNetDType::F64);
         if !float || inputs.iter().any(|input| input.dtype() != dtype) {
-            bail!(DTypeMismatch, self.name(), inputs, "takes f32 or f64");
+            bail!(DTypeMismatch, self.name(), inputs, "takes f32 or f64 (convert with to_dtype)");
         }
         if inputs.iter().any(|input| input.rank() < 2) {
             bail!(ShapeMismatch, self.name(), inputs, "takes matrices: two or more axes");
@@ -213,9 +213,7 @@ fn scale_rows(d: &BitNetTensor, x: &BitNetTensor) -> Result<BitNetTensor> {
 
 /// The identity of `n` rows, of the type and on the device of `x`.
 pub(super) fn identity(n: usize, x: &BitNetTensor) -> Result<BitNetTensor> {
-    let mut values = vec![0.0f64; n * n];
-    (0..n).for_each(|i| values[i * n + i] = 1.0);
-    BitNetTensor::from_vec(values, [n, n])?.to_dtype(x.dtype())?.to_device(x.device())
+    BitNetTensor::eye(n, x.dtype())?.to_device(x.device())
 }
 
 /// `1/(values[j] − values[i])` at (i, j), 0 on the diagonal.
