@@ -58,7 +58,8 @@ fn products(cases: &mut Vec<Case>) -> Result<()> {
             continue;
         }
         // More than one tile of rows and columns.
-        let large = (tensor(&mut random, dtype, &[130, 5])?, tensor(&mut random, dtype, &[5, 131])?);
+        let large =
+            (tensor(&mut random, dtype, &[130, 5])?, tensor(&mut random, dtype, &[5, 131])?);
         add("tiles".into(), large.0, large.1);
         for (first, a) in layouts(&tensor(&mut random, dtype, &[2, 5, 7])?)? {
             for (second, b) in layouts(&tensor(&mut random, dtype, &[7, 6])?)? {
