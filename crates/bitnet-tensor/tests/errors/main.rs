@@ -5,8 +5,8 @@ mod conversions;
 mod elementwise;
 mod indexing;
 mod layers;
-mod movement;
 mod linalg;
+mod movement;
 mod reduction;
 mod support;
 
