@@ -213,7 +213,7 @@ macro_rules! half_number {
             #[inline(always)]
             fn to_i128(self) -> i128 { <$rust>::to_f64(self) as i128 }
             #[inline(always)]
-            fn from_i128(value: i128) -> Self { <Self as Number>::from_f64(value as f64) }
+            fn from_i128(value: i128) -> Self { <Self as Number>::from_f64(integer_to_odd(value)) }
         }
     )+};
 }
@@ -230,6 +230,17 @@ fn round_to_odd(value: f64) -> f32 {
     }
     let beyond = u32::from(widened.abs() > value.abs());
     f32::from_bits((nearest.to_bits() - beyond) | 1)
+}
+
+/// The same of an integer that `f64` does not hold.
+fn integer_to_odd(value: i128) -> f64 {
+    let nearest = value as f64;
+    let widened = nearest as i128;
+    if widened == value {
+        return nearest;
+    }
+    let beyond = u64::from(widened.unsigned_abs() > value.unsigned_abs());
+    f64::from_bits((nearest.to_bits() - beyond) | 1)
 }
 
 /// Runs `$body` with `$T` bound to the Rust type of a numeric dense dtype; `$other` otherwise.

@@ -202,6 +202,20 @@ impl Layout {
         }
         Some((low as usize, high as usize))
     }
+
+    /// The positions of the elements in row-major order of their indices, by the definition: for
+    /// tests and for devices that copy element by element.
+    pub fn positions(&self) -> impl Iterator<Item = usize> + use<> {
+        let layout = self.clone();
+        (0..layout.shape.element_count()).map(move |n| {
+            let (mut rest, mut position) = (n, layout.offset as isize);
+            for (&size, &stride) in layout.shape.iter().zip(&layout.strides).rev() {
+                position += (rest % size) as isize * stride;
+                rest /= size;
+            }
+            position as usize
+        })
+    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@
 //! ```
 
 pub mod backend;
+mod closeness;
 pub mod cpu;
 mod create;
 mod device;
@@ -36,6 +37,7 @@ mod shape;
 mod storage;
 mod tensor;
 
+pub use closeness::{Difference, Mismatch, Pair, assert_close};
 pub use create::Nested;
 pub use device::Device;
 pub use dtype::{BitNetDType, Element, Number};

@@ -1,8 +1,7 @@
 //! How close results have to be: one table for every operation and type, and the comparison.
 
 use bitnet_tensor::ops::UnaryKind;
-use bitnet_tensor::{BitNetDType, BitNetTensor, Device, Element, Layout};
-use half::{bf16, f16};
+use bitnet_tensor::{BitNetDType, BitNetTensor, Mismatch, Pair};
 
 /// How far a number may be from the reference: within any one of the three bounds. NaN and
 /// infinities must be the same.
@@ -92,7 +91,8 @@ impl Tolerance {
     /// Of an exact integer sum multiplied by two scales.
     pub const SCALED_SUM: Self = Self { ulps: 4.0, relative: 0.0, absolute: 0.0 };
 
-    fn allows(self, got: f64, want: f64, (digits, min_exponent): (i32, i32)) -> bool {
+    fn allows(self, pair: &Pair, (digits, min_exponent): (i32, i32)) -> bool {
+        let (got, want) = (pair.got, pair.want);
         if got.to_bits() == want.to_bits() || (got.is_nan() && want.is_nan()) {
             return true;
         }
@@ -102,14 +102,13 @@ impl Tolerance {
         }
         let exponent = if want == 0.0 { min_exponent } else { want.abs().log2().floor() as i32 };
         let ulp = 2f64.powi(exponent.max(min_exponent) - (digits - 1));
-        let difference = (got - want).abs();
-        difference <= self.ulps * ulp
-            || difference <= self.relative * want.abs()
-            || difference <= self.absolute
+        pair.difference <= self.ulps * ulp
+            || pair.difference <= self.relative * want.abs()
+            || pair.difference <= self.absolute
     }
 }
 
-/// Where the first difference between two tensors is, or that their types or shapes differ.
+/// How two tensors differ by more than a tolerance, or that their types or shapes do.
 ///
 /// # Errors
 /// The description of the difference.
@@ -118,74 +117,19 @@ pub fn compare(
     want: &BitNetTensor,
     tolerance: Tolerance,
 ) -> Result<(), String> {
-    if (got.dtype(), got.shape()) != (want.dtype(), want.shape()) {
-        return Err(format!(
-            "got {}{}, want {}{}",
-            got.dtype(),
-            got.shape(),
-            want.dtype(),
-            want.shape()
-        ));
-    }
-    match got.dtype() {
-        BitNetDType::F16 => floats(got, want, tolerance, (11, -14), f16::to_f64),
-        BitNetDType::BF16 => floats(got, want, tolerance, (8, -126), bf16::to_f64),
-        BitNetDType::F32 => floats(got, want, tolerance, (24, -126), |x: f32| f64::from(x)),
-        BitNetDType::F64 => floats(got, want, tolerance, (53, -1022), |x: f64| x),
+    let found = Mismatch::find(got, want, |pair| match got.dtype() {
+        BitNetDType::F16 => tolerance.allows(pair, (11, -14)),
+        BitNetDType::BF16 => tolerance.allows(pair, (8, -126)),
+        BitNetDType::F32 => tolerance.allows(pair, (24, -126)),
+        BitNetDType::F64 => tolerance.allows(pair, (53, -1022)),
         // Codes and their sums, which may differ where a value lies between two codes.
-        BitNetDType::I8 => floats(got, want, tolerance, (64, 0), |x: i8| f64::from(x)),
-        BitNetDType::I32 => floats(got, want, tolerance, (64, 0), |x: i32| f64::from(x)),
-        BitNetDType::Bool => equal::<bool>(got, want),
-        BitNetDType::U8 => equal::<u8>(got, want),
-        BitNetDType::U16 => equal::<u16>(got, want),
-        BitNetDType::U32 => equal::<u32>(got, want),
-        BitNetDType::U64 => equal::<u64>(got, want),
-        BitNetDType::I16 => equal::<i16>(got, want),
-        BitNetDType::I64 => equal::<i64>(got, want),
-        other => Err(format!("{other} tensors are compared by their parts")),
-    }
-}
-
-fn values<T: Element>(tensor: &BitNetTensor) -> Result<Vec<T>, String> {
-    // Read by the layout's definition, not by a copy operation of the backend under test.
-    let host = tensor.to_device(Device::CPU).map_err(|error| error.to_string())?;
-    let data = host.host_data::<T>().map_err(|error| error.to_string())?;
-    Ok(positions(host.layout()).map(|position| data[position]).collect())
-}
-
-/// The places in storage that a layout gives its elements, in row-major order of their indices.
-pub fn positions(layout: &Layout) -> impl Iterator<Item = usize> + use<> {
-    let layout = layout.clone();
-    (0..layout.shape().element_count()).map(move |n| {
-        let (mut rest, mut position) = (n, layout.offset() as isize);
-        for (&size, &stride) in layout.shape().iter().zip(layout.strides()).rev() {
-            position += (rest % size) as isize * stride;
-            rest /= size;
-        }
-        position as usize
-    })
-}
-
-fn floats<T: Element>(
-    got: &BitNetTensor,
-    want: &BitNetTensor,
-    tolerance: Tolerance,
-    format: (i32, i32),
-    wide: impl Fn(T) -> f64,
-) -> Result<(), String> {
-    let (got, want) = (values::<T>(got)?, values::<T>(want)?);
-    let pairs = got.into_iter().map(&wide).zip(want.into_iter().map(&wide));
-    match pairs.enumerate().find(|&(_, (got, want))| !tolerance.allows(got, want, format)) {
-        None => Ok(()),
-        Some((n, (got, want))) => Err(format!("element {n} is {got:e}, want {want:e}")),
-    }
-}
-
-fn equal<T: Element>(got: &BitNetTensor, want: &BitNetTensor) -> Result<(), String> {
-    let (got, want) = (values::<T>(got)?, values::<T>(want)?);
-    match got.iter().zip(&want).position(|(a, b)| a != b) {
-        None => Ok(()),
-        Some(n) => Err(format!("element {n} is {:?}, want {:?}", got[n], want[n])),
+        BitNetDType::I8 | BitNetDType::I32 => tolerance.allows(pair, (64, 0)),
+        _ => pair.difference == 0.0,
+    });
+    match found {
+        Ok(None) => Ok(()),
+        Ok(Some(mismatch)) => Err(mismatch.to_string()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

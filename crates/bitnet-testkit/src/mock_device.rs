@@ -18,8 +18,6 @@ use bitnet_tensor::{
     Storage, TensorOpError, TernaryLayout,
 };
 
-use crate::compare::positions;
-
 /// The mock device. Clones are the same device.
 #[derive(Clone)]
 pub struct MockDevice {
@@ -318,7 +316,7 @@ impl Dense {
     }
 
     fn positions(&self) -> impl Iterator<Item = usize> + use<> {
-        positions(&self.layout)
+        self.layout.positions()
     }
 }
 

@@ -61,3 +61,49 @@ fn functions_of_two_elements() -> Result<()> {
     assert_eq!(gradients.get(&a).map(|g| g.to_vec::<f64>()), Some(Ok(vec![0.0, 0.0, 12.0])));
     Ok(())
 }
+
+/// What is left of the functions of two and three elements, broadcast.
+#[test]
+fn choices_and_blends() -> Result<()> {
+    let mut random = Random::new(54);
+    for dtype in [F64, F32] {
+        let inputs =
+            [positive(&mut random, dtype, &[2, 1, 3])?, positive(&mut random, dtype, &[4, 1])?];
+        // Far enough apart that no step of the differences crosses the kink.
+        let apart = [inputs[0].clone(), inputs[1].add(1.2)?];
+        check("maximum", &apart, &|x| x[0].maximum(&x[1])?.square())?;
+        check("minimum", &apart, &|x| x[0].minimum(&x[1])?.square())?;
+        check("maximum with a number", &inputs[..1], &|x| x[0].maximum(0.1)?.square())?;
+        let condition = BitNetTensor::try_from(vec![true, false, true])?;
+        check("where", &inputs, &|x| condition.where_(&x[0].square()?, x[1].exp()?))?;
+        let all = [inputs[0].clone(), inputs[1].clone(), positive(&mut random, dtype, &[3])?];
+        check("lerp of three", &all, &|x| x[0].lerp(&x[1], &x[2]))?;
+        check("mul_add of three", &all, &|x| x[0].mul_add(&x[1], &x[2]))?;
+        let inside = [inputs[0].clone(), inputs[0].mul(0.1)?.sub(1.0)?, inputs[1].add(2.0)?];
+        check("clamp inside", &inside[..1], &|x| x[0].clamp(&inside[1], &inside[2])?.square())?;
+        check("clamp to its bounds", &inside[1..], &|x| {
+            x[0].sub(3.0)?.clamp(&x[0], &x[1])?.square()
+        })?;
+        check("rsub", &inputs, &|x| Ok((2.0 - &x[0]) / &x[1]))?;
+        let angles = [inputs[0].sub(2.0)?, inputs[1].neg()?];
+        check("atan2 in the third quadrant", &angles, &|x| x[0].atan2(&x[1]))?;
+        check("copysign of both signs", &angles, &|x| x[0].copysign(&x[1])?.square())?;
+    }
+    Ok(())
+}
+
+/// At equal elements each operand of `maximum` has half, as in PyTorch; a condition has no gradient.
+#[test]
+fn ties_and_truth_values() -> Result<()> {
+    let a = BitNetTensor::try_from(vec![1.0f64, 2.0, 3.0])?.with_grad();
+    let b = BitNetTensor::try_from(vec![1.0f64, 3.0, 2.0])?.with_grad();
+    let gradients = a.maximum(&b)?.sum(&[], false)?.backward()?;
+    let of = |x: &BitNetTensor| gradients.get(x).map(|g| g.to_vec::<f64>());
+    assert_eq!(of(&a), Some(Ok(vec![0.5, 0.0, 1.0])));
+    assert_eq!(of(&b), Some(Ok(vec![0.5, 1.0, 0.0])));
+    // Through a comparison nothing flows; through the values that it chooses it does.
+    let relu = a.gt(1.5)?.where_(&a, 0.0)?;
+    let gradients = relu.sum(&[], false)?.backward()?;
+    assert_eq!(gradients.get(&a).map(|g| g.to_vec::<f64>()), Some(Ok(vec![0.0, 1.0, 1.0])));
+    Ok(())
+}

@@ -4,6 +4,7 @@
 //! One module per family: it names the file and maps each operation of it to the library's.
 
 mod case;
+mod conversion;
 mod elementwise;
 mod indexing;
 mod layers;

@@ -151,7 +151,7 @@ pub(super) fn common_type(name: &'static str, operands: &[&BitNetTensor]) -> Res
 }
 
 /// The shape that two operands broadcast to.
-pub(super) fn broadcast_shape(
+pub(crate) fn broadcast_shape(
     name: &'static str,
     operands: &[&BitNetTensor],
 ) -> Result<TensorShape> {
@@ -170,7 +170,12 @@ macro_rules! binary_methods {
         /// # Arithmetic
         ///
         /// Shapes broadcast as in NumPy; types promote by [`BitNetDType::promote`]; the other
-        /// operand may be a number (see [`Operand`]). Integers wrap around.
+        /// operand may be a number (see [`Operand`]).
+        ///
+        /// Integers wrap around: of a result that the type does not hold the low bits remain, as in
+        /// NumPy. So `I8` has 127 + 1 = −128, −(−128) = |−128| = −128 and −128 // −1 = −128; `U8` has
+        /// 1 − 2 = 255; and 2 to the width of the type is 0. What has no result at all (a division
+        /// by zero, for which NumPy warns and gives 0; a negative exponent or shift) is an error.
         impl BitNetTensor {
             $(
                 $(#[$doc])*

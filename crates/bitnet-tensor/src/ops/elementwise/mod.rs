@@ -10,6 +10,7 @@ mod select;
 mod unary;
 
 pub use binary::Binary;
+pub(crate) use binary::broadcast_shape;
 pub use compare::{Compare, CompareKind};
 pub use operand::Operand;
 pub use select::Where;

@@ -75,9 +75,18 @@ impl Operation for Copy {
 impl BitNetTensor {
     /// The same values as `dtype`; this tensor itself when it has that type already.
     ///
-    /// Floats round to nearest even. Floats become integers by truncation toward zero and
-    /// saturation, NaN becomes 0. Integers become narrower ones by keeping the low bits, as in
-    /// NumPy. Everything but 0 becomes `true`. A ternary weight becomes `F32`: code × scale of its row.
+    /// | from | to | |
+    /// |---|---|---|
+    /// | float | float | rounds to nearest even; what is too large becomes infinite |
+    /// | float | integer | truncates toward zero, saturates at the ends of the type; NaN becomes 0 |
+    /// | integer | integer | keeps the low bits: `300` becomes `44` as `U8`, `-1` its greatest |
+    /// | integer | float | rounds to nearest even, once |
+    /// | number | `Bool` | everything but 0 is true, NaN too |
+    /// | `Bool` | number | 0 or 1 |
+    /// | `Ternary` | `F32` | code × scale of its row |
+    ///
+    /// That is NumPy's `astype` where the standard of C defines it (not so for floats outside of the
+    /// range of an integer type), and Rust's `as`.
     ///
     /// ```
     /// use bitnet_tensor::{BitNetDType, BitNetTensor};
