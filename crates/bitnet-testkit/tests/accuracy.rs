@@ -126,7 +126,7 @@ fn samples() -> Vec<f32> {
         0.25,
         0.5,
         0.625,
-        0.693_147_2,
+        std::f32::consts::LN_2,
         1.0,
         1.5,
         std::f32::consts::FRAC_PI_2,

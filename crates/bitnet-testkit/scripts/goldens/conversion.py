@@ -48,7 +48,7 @@ for source in [np.bool_, *INTEGERS, *FLOATS]:
         # A half type of the other kind is reached over float32, which holds both.
         y = x.astype(np.float32 if {source, target} == {np.float16, bfloat16} else x.dtype).astype(target)
         attributes = {"dtype": dtype_name(np.dtype(target))}
-        if is_integer(source) and (abs(x.astype(object)) > 2**53).any():
+        if is_integer(source) and any(abs(int(n)) > 2**53 for n in (*x, *y) if np.isfinite(n)):
             attributes["beyond_f64"] = True
         case("to_dtype", [x], [y], **attributes)
 

@@ -77,10 +77,8 @@ impl Selection {
             axis += axes_of(entry);
         }
         parts.extend((axis..x.rank()).map(whole));
-        let chosen = match chosen_shape(&parts)? {
-            Some(shape) => Some((shape, place_of_chosen(entries, x.rank() - used))),
-            None => None,
-        };
+        let chosen =
+            chosen_shape(&parts)?.map(|shape| (shape, place_of_chosen(entries, x.rank() - used)));
         Ok(Self { parts, chosen })
     }
 
