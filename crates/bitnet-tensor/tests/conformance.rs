@@ -68,6 +68,11 @@ fn neural() {
     on_every_tier(Family::Neural);
 }
 
+#[test]
+fn quantization() {
+    on_every_tier(Family::Quantization);
+}
+
 /// The reference computes in `f64`, which does not hold every 64-bit integer: these are compared
 /// with the wrapping operations of the language.
 #[test]

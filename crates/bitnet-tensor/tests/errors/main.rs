@@ -7,6 +7,7 @@ mod indexing;
 mod layers;
 mod linalg;
 mod movement;
+mod quantization;
 mod reduction;
 mod support;
 

@@ -5,6 +5,7 @@ mod elementwise;
 mod layers;
 mod linalg;
 mod movement;
+mod quantization;
 mod reduction;
 
 use bitnet_tensor::BitNetDType::{F32, F64};

@@ -1,11 +1,11 @@
-//! Dense, int8 and ternary products, and the quantization of activations and weights.
+//! Dense, int8 and ternary products.
 
 mod matrices;
 
 use bitnet_tensor::BitNetDType::{BF16, F16, F32, F64, I8};
 use bitnet_tensor::{BitNetTensor, QuantizedActivation, Result, TernaryLayout};
 
-use super::{Case, parts};
+use super::Case;
 use crate::random::layouts;
 use crate::{Random, Tolerance};
 
@@ -13,8 +13,6 @@ pub(super) fn cases() -> Result<Vec<Case>> {
     let mut cases = matrices::cases()?;
     matmul(&mut cases)?;
     linear(&mut cases)?;
-    quantize_activation(&mut cases)?;
-    ternarize(&mut cases)?;
     ternary_linear(&mut cases)?;
     linear_int8(&mut cases)?;
     Ok(cases)
@@ -100,75 +98,6 @@ fn linear(cases: &mut Vec<Case>) -> Result<()> {
         for (first, x) in layouts(&random.floats(&[3, 4, 18])?)? {
             for (second, weight) in layouts(&random.tensor(dtype, &[5, 18])?)? {
                 add(format!("{first} {second}"), x.clone(), weight);
-            }
-        }
-    }
-    Ok(())
-}
-
-fn quantize_activation(cases: &mut Vec<Case>) -> Result<()> {
-    let mut random = Random::new(32);
-    let mut add = |name: String, x: BitNetTensor| {
-        let computation = |x: &[BitNetTensor]| Ok(parts(&x[0].quantize_activation()?));
-        cases.push(Case::new(
-            format!("quantize_activation {name}"),
-            Tolerance::EXACT,
-            vec![x],
-            computation,
-        ));
-    };
-    for shape in [
-        &[1][..],
-        &[15],
-        &[16],
-        &[17],
-        &[63],
-        &[64],
-        &[65],
-        &[2, 3, 33],
-        &[5, 2560],
-        &[1, 33_000],
-        &[0, 4],
-        &[2, 0],
-    ] {
-        add(format!("{shape:?}"), random.floats(shape)?);
-    }
-    for (layout, x) in layouts(&random.floats(&[3, 4, 70])?)? {
-        add(layout.into(), x);
-    }
-    // Values that lie between two codes: halves of 1/127.
-    let halves: Vec<f32> = (-254..=254).map(|n| n as f32 / 2.0).collect();
-    add("ties".into(), BitNetTensor::from_vec(halves, [1, 509])?);
-    let special = [
-        [0.0, -0.0, 0.0, 0.0],
-        [1e-6, -1e-7, 1e-40, 0.0],
-        [f32::NAN, 1.0, -2.0, 0.5],
-        [f32::INFINITY, 1.0, -1.0, f32::MAX],
-        [f32::NEG_INFINITY, f32::NAN, 1e30, f32::MIN],
-        [f32::MAX, f32::MIN, 1.0, 0.0],
-    ];
-    add("special".into(), BitNetTensor::from_slice(special.as_flattened(), [6, 4])?);
-    Ok(())
-}
-
-fn ternarize(cases: &mut Vec<Case>) -> Result<()> {
-    let mut random = Random::new(33);
-    for dtype in [F32, F16, BF16] {
-        for shape in [[1, 1], [3, 17], [16, 64], [9, 260]] {
-            // Multiples of 1/64 sum without rounding, so scales, and with them codes, are exact.
-            let values: Vec<f32> = (0..shape[0] * shape[1])
-                .map(|_| (random.below(129) as f32 - 64.0) / 64.0)
-                .collect();
-            let weight = BitNetTensor::from_vec(values, shape)?.to_dtype(dtype)?;
-            for (layout, weight) in layouts(&weight)? {
-                let name = format!("ternarize {dtype} {shape:?} {layout}");
-                cases.push(Case::new(name, Tolerance::EXACT, vec![weight], |x| {
-                    let ternary = x[0].ternarize()?;
-                    let parts = ternary
-                        .ternary_parts()
-                        .map(|(_, codes, scales)| vec![codes.clone(), scales.clone()]);
-                    Ok(parts.unwrap_or_default())
-                }));
             }
         }
     }

@@ -9,6 +9,7 @@ mod elementwise;
 mod linalg;
 mod movement;
 mod neural;
+mod quantization;
 mod reduction;
 
 pub use elementwise::{BINARY, BinaryMethod, COMPARISONS, OwnedMethod, UNARY, UnaryMethod};
@@ -32,16 +33,24 @@ pub enum Family {
     Movement,
     /// Reductions, softmax and normalisation.
     Reduction,
-    /// Dense and quantized products, and quantization.
+    /// Dense and quantized products.
     Linalg,
     /// Rotary embedding and attention.
     Neural,
+    /// Fewer bits per element.
+    Quantization,
 }
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Elementwise, Self::Movement, Self::Reduction, Self::Linalg, Self::Neural];
+    pub const ALL: [Self; 6] = [
+        Self::Elementwise,
+        Self::Movement,
+        Self::Reduction,
+        Self::Linalg,
+        Self::Neural,
+        Self::Quantization,
+    ];
 }
 
 type Computation = dyn Fn(&[BitNetTensor]) -> Result<Vec<BitNetTensor>>;
@@ -158,6 +167,7 @@ pub fn cases(family: Family) -> Result<Vec<Case>> {
         Family::Reduction => reduction::cases(),
         Family::Linalg => linalg::cases(),
         Family::Neural => neural::cases(),
+        Family::Quantization => quantization::cases(),
     }
 }
 

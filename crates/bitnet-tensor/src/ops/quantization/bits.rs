@@ -137,6 +137,16 @@ impl Quantized {
     /// What [`pack`](Self::pack) packed, of rows of `columns` codes; the other parts as in
     /// [`from_parts`](Self::from_parts).
     ///
+    /// ```
+    /// use bitnet_tensor::{BitNetTensor, Granularity, QuantizationScheme, Quantized};
+    /// let (bytes, scale) = (BitNetTensor::try_from(vec![0b10_01_00_10u8])?, 0.5f32);
+    /// let scheme = QuantizationScheme::Ternary(Default::default());
+    /// let scale = BitNetTensor::scalar(scale)?;
+    /// let q = Quantized::unpack(&bytes, 3, scale, None, scheme, Granularity::Tensor)?;
+    /// assert_eq!(q.dequantize()?.to_vec::<f32>()?, [0.5, -0.5, 0.0]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`from_parts`](Self::from_parts); `ShapeMismatch` when the bytes are not those of so many
     /// codes, `ComputationError` when a code is none of the scheme.

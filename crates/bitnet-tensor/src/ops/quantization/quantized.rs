@@ -111,6 +111,14 @@ impl Quantized {
 
     /// The numbers that the codes stand for, in the type of the scales.
     ///
+    /// ```
+    /// use bitnet_tensor::{BitNetTensor, Granularity, QuantizationScheme};
+    /// let x = BitNetTensor::try_from(vec![-3.0f32, 1.0, 2.0])?;
+    /// let q = x.quantize(QuantizationScheme::Binary, Granularity::Tensor)?;
+    /// assert_eq!(q.dequantize()?.to_vec::<f32>()?, [-2.0, 2.0, 2.0]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// When memory cannot be had.
     pub fn dequantize(&self) -> Result<BitNetTensor> {

@@ -134,7 +134,8 @@ impl BitNetTensor {
     ///
     /// # Errors
     /// `DTypeMismatch` unless `self` and the scales are of one float type and the zero points are
-    /// integers, `ShapeMismatch` when they are not as many as the axis has places.
+    /// integers, `ShapeMismatch` when they are not as many as the axis has places,
+    /// `ComputationError` when `low` is greater than `high`.
     pub fn fake_quantize_affine(
         &self,
         scales: &Self,
@@ -148,6 +149,9 @@ impl BitNetTensor {
         if !types_fit || !zero_points.dtype().is_integer() {
             let rule = "takes floats, scales of their type and zero points of integers";
             bail!(DTypeMismatch, NAME, operands, "{rule}");
+        }
+        if low > high {
+            bail!(ComputationError, NAME, operands, "there is no code from {low} to {high}");
         }
         let mut beside = vec![1; self.rank()];
         if scales.rank() > 0 {
