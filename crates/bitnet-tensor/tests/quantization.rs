@@ -69,8 +69,9 @@ proptest! {
                 let scales = scales(&q).unwrap().to_vec::<f32>().unwrap();
                 let x = x.to_vec::<f32>().unwrap();
                 for ((x, y), scale) in x.iter().zip(&restored).zip(&scales) {
-                    // The scale, the quotient and the product are rounded.
-                    let rounding = 4.0 * f32::EPSILON * x.abs().max(y.abs());
+                    // The scale, the quotients and the product are rounded.
+                    let range = x.abs().max(y.abs()) + 255.0 * scale;
+                    let rounding = 4.0 * f32::EPSILON * range;
                     prop_assert!((x - y).abs() <= scale / 2.0 + rounding, "{scheme:?} {x} {y}");
                     prop_assert!(*x != 0.0 || *y == 0.0, "zero is exact");
                 }
@@ -183,10 +184,13 @@ fn the_error_can_be_read_and_written() -> Result<()> {
     let error = x.quantization_error(&BitNetTensor::try_from(vec![3.0f32, 3.5])?)?;
     assert_eq!(
         error.to_string(),
-        "mse 1.250e-1, sqnr 20.00 dB, psnr 21.07 dB, cosine 0.997609, max |error| 5.000e-1"
+        "mse 1.250e-1, sqnr 20.00 dB, psnr 21.07 dB, cosine 0.997880, max |error| 5.000e-1"
     );
     let text = serde_json::to_string(&error).expect("JSON");
-    assert_eq!(serde_json::from_str::<QuantizationError>(&text).expect("the same"), error);
+    let read: QuantizationError = serde_json::from_str(&text).expect("the same");
+    // Readers of JSON may lose the last bit.
+    assert_eq!((read.mse, read.max_abs_error), (error.mse, error.max_abs_error));
+    assert!((read.cosine_similarity - error.cosine_similarity).abs() < 1e-15);
 
     let same = x.quantization_error(&x)?;
     assert_eq!((same.mse, same.max_abs_error), (0.0, 0.0));
