@@ -144,7 +144,11 @@ fn ternarize_is_the_absmean_of_all() -> Result<()> {
     let w = Random::new(93).floats(&[70, 130])?;
     let scheme = QuantizationScheme::Ternary(TernaryScale::AbsMean);
     let general = w.quantize(scheme, Granularity::Tensor)?.to_weight()?.to_dtype(F32)?;
-    assert_eq!(general.to_vec::<f32>()?, w.ternarize()?.to_dtype(F32)?.to_vec::<f32>()?);
+    // The kernel sums in f32: the last bit of the mean may differ.
+    let special = w.ternarize()?.to_dtype(F32)?.to_vec::<f32>()?;
+    for (a, b) in general.to_vec::<f32>()?.into_iter().zip(special) {
+        assert!((a - b).abs() <= f32::EPSILON, "{a} {b}");
+    }
     // A scale per row enters the product with it.
     let rows = w.quantize(scheme, Granularity::Row)?;
     let weight = BitNetTensor::prepare_weight(&[&rows.to_weight()?])?;

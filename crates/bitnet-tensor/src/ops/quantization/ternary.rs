@@ -38,7 +38,8 @@ impl Operation for Ternarize {
 /// # Ternary weights
 impl BitNetTensor {
     /// This dense matrix `[rows, columns]` as a ternary weight (absmean, one scale for all). Other
-    /// scales: [`quantize`](Self::quantize), then [`to_weight`](crate::Quantized::to_weight).
+    /// scales: [`quantize`](Self::quantize), then [`to_weight`](crate::Quantized::to_weight), whose mean
+    /// is summed in `f64` (here in `f32`: the last bit of the scale may differ).
     ///
     /// ```
     /// use bitnet_tensor::{BitNetDType, BitNetTensor};
