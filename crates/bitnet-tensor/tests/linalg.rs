@@ -262,7 +262,7 @@ fn ranks_and_conditions() -> Result<()> {
     let hilbert: Vec<f64> = (0..25).map(|at| 1.0 / (at / 5 + at % 5 + 1) as f64).collect();
     let hilbert = BitNetTensor::from_vec(hilbert, [5, 5])?;
     let cond = hilbert.cond(MatrixNorm::Two)?.item::<f64>()?;
-    assert!((cond / 476_607.25024 - 1.0).abs() < 1e-8, "{cond}");
+    assert!((cond / 476_607.250_24 - 1.0).abs() < 1e-8, "{cond}");
     Ok(())
 }
 

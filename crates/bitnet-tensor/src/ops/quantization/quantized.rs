@@ -80,31 +80,79 @@ impl Quantized {
     }
 
     /// The codes, `I8` or `U8`, in the shape of the tensor.
+    ///
+    /// ```
+    /// use bitnet_tensor::{BitNetTensor, Granularity, QuantizationScheme};
+    /// let x = BitNetTensor::from_vec(vec![0.0f32, 3.0, -1.0, 0.5], [2, 2])?;
+    /// let q = x.quantize(QuantizationScheme::Asymmetric { bits: 2 }, Granularity::Row)?;
+    /// assert_eq!(q.codes().to_vec::<u8>()?, [0, 3, 0, 3]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     pub fn codes(&self) -> &BitNetTensor {
         &self.codes
     }
 
     /// The scales, `F32`; `F64` of an `F64` tensor.
+    ///
+    /// ```
+    /// use bitnet_tensor::{BitNetTensor, Granularity, QuantizationScheme};
+    /// let x = BitNetTensor::from_vec(vec![0.0f32, 3.0, -1.0, 0.5], [2, 2])?;
+    /// let q = x.quantize(QuantizationScheme::Asymmetric { bits: 2 }, Granularity::Row)?;
+    /// assert_eq!(q.scales().to_vec::<f32>()?, [1.0, 0.5]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     pub fn scales(&self) -> &BitNetTensor {
         &self.scales
     }
 
     /// The codes of zero, `I32`; `None` where that is the code 0.
+    ///
+    /// ```
+    /// use bitnet_tensor::{BitNetTensor, Granularity, QuantizationScheme};
+    /// let x = BitNetTensor::from_vec(vec![0.0f32, 3.0, -1.0, 0.5], [2, 2])?;
+    /// let q = x.quantize(QuantizationScheme::Asymmetric { bits: 2 }, Granularity::Row)?;
+    /// assert_eq!(q.zero_points().unwrap().to_vec::<i32>()?, [0, 2]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     pub fn zero_points(&self) -> Option<&BitNetTensor> {
         self.zero_points.as_ref()
     }
 
     /// What the codes are.
+    ///
+    /// ```
+    /// use bitnet_tensor::{BitNetTensor, Granularity, QuantizationScheme};
+    /// let x = BitNetTensor::from_vec(vec![0.0f32, 3.0, -1.0, 0.5], [2, 2])?;
+    /// let q = x.quantize(QuantizationScheme::Asymmetric { bits: 2 }, Granularity::Row)?;
+    /// assert_eq!(q.scheme(), QuantizationScheme::Asymmetric { bits: 2 });
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     pub fn scheme(&self) -> QuantizationScheme {
         self.scheme
     }
 
     /// Which elements share a scale.
+    ///
+    /// ```
+    /// use bitnet_tensor::{BitNetTensor, Granularity, QuantizationScheme};
+    /// let x = BitNetTensor::from_vec(vec![0.0f32, 3.0, -1.0, 0.5], [2, 2])?;
+    /// let q = x.quantize(QuantizationScheme::Asymmetric { bits: 2 }, Granularity::Row)?;
+    /// assert_eq!(q.granularity(), Granularity::Row);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     pub fn granularity(&self) -> Granularity {
         self.granularity
     }
 
     /// Bits of a code.
+    ///
+    /// ```
+    /// use bitnet_tensor::{BitNetTensor, Granularity, QuantizationScheme};
+    /// let x = BitNetTensor::from_vec(vec![0.0f32, 3.0, -1.0, 0.5], [2, 2])?;
+    /// let q = x.quantize(QuantizationScheme::Asymmetric { bits: 2 }, Granularity::Row)?;
+    /// assert_eq!(q.bits(), 2);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     pub fn bits(&self) -> u32 {
         self.scheme.bits()
     }

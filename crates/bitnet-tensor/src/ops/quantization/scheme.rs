@@ -65,6 +65,11 @@ pub enum Granularity {
 
 impl QuantizationScheme {
     /// Bits of a code; 2 for ternary ones.
+    ///
+    /// ```
+    /// use bitnet_tensor::QuantizationScheme;
+    /// assert_eq!(QuantizationScheme::Binary.bits(), 1);
+    /// ```
     pub fn bits(self) -> u32 {
         match self {
             Self::Binary => 1,
@@ -92,6 +97,12 @@ impl QuantizationScheme {
     }
 
     /// The type of the codes.
+    ///
+    /// ```
+    /// use bitnet_tensor::QuantizationScheme;
+    /// let scheme = QuantizationScheme::Asymmetric { bits: 8 };
+    /// assert_eq!(scheme.dtype(), bitnet_tensor::BitNetDType::U8);
+    /// ```
     pub fn dtype(self) -> BitNetDType {
         match self {
             Self::Asymmetric { .. } => BitNetDType::U8,
