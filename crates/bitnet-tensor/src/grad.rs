@@ -116,6 +116,14 @@ impl BitNetTensor {
 
     /// The gradients of this scalar with respect to the variables that led to it.
     ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::scalar(3.0f64)?.with_grad();
+    /// let gradients = x.square()?.backward()?;
+    /// assert_eq!(gradients.get(&x).unwrap().item::<f64>()?, 6.0);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// `InvalidTensor` when this is not a scalar or nothing was recorded,
     /// `UnsupportedOperation` when an operation on the way has no derivative.

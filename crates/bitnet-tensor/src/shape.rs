@@ -25,6 +25,12 @@ impl TensorShape {
 
     /// The product of the sizes; 1 for a scalar.
     ///
+    /// ```
+    /// use bitnet_tensor::TensorShape;
+    /// assert_eq!(TensorShape::from([2, 3]).element_count(), 6);
+    /// assert_eq!(TensorShape::from([]).element_count(), 1);
+    /// ```
+    ///
     /// # Panics
     /// If it exceeds `usize`; tensors with such shapes cannot be made (see
     /// [`checked_element_count`](Self::checked_element_count)).
@@ -43,6 +49,12 @@ impl TensorShape {
 
     /// The shape that both broadcast to, or the axis (counted from the end, −1 the last) and
     /// the two sizes that disagree.
+    ///
+    /// ```
+    /// use bitnet_tensor::TensorShape;
+    /// let both = TensorShape::from([3, 1]).broadcast(&TensorShape::from([2]));
+    /// assert_eq!(both, Ok(TensorShape::from([3, 2])));
+    /// ```
     pub fn broadcast(&self, other: &Self) -> Result<Self, (isize, usize, usize)> {
         let rank = self.rank().max(other.rank());
         let mut sizes = SmallVec::from_elem(1, rank);

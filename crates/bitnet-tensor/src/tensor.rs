@@ -51,6 +51,13 @@ impl BitNetTensor {
     /// A tensor with unspecified contents on `device`. Its pages are first touched when they are
     /// written.
     ///
+    /// ```
+    /// use bitnet_tensor::{BitNetDType, BitNetTensor, Device};
+    /// let x = BitNetTensor::empty([2, 3], BitNetDType::F16, Device::CPU)?;
+    /// assert_eq!(x.byte_size(), 12);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`MemoryError`](TensorOpError::MemoryError) when memory cannot be had,
     /// [`UnsupportedOperation`](TensorOpError::UnsupportedOperation) for packed types.
@@ -104,6 +111,12 @@ impl BitNetTensor {
 
     /// A tensor with every element `value`.
     ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// assert_eq!(BitNetTensor::full([2], 7u8)?.to_vec::<u8>()?, [7, 7]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// As for memory that cannot be had.
     #[track_caller]
@@ -116,6 +129,13 @@ impl BitNetTensor {
     }
 
     /// The elements of `values` in row-major order.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_slice(&[1i32, 2, 3, 4], [2, 2])?;
+    /// assert_eq!(x.transpose(0, 1)?.to_vec::<i32>()?, [1, 3, 2, 4]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     ///
     /// # Errors
     /// [`InvalidTensor`](TensorOpError::InvalidTensor) when their number is not that of the shape.
@@ -140,6 +160,14 @@ impl BitNetTensor {
 
     /// The elements of `values` in row-major order; see [`from_slice`](Self::from_slice).
     ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_vec(vec![1.0f32, 2.0], [1, 2])?;
+    /// assert_eq!(x.shape()[..], [1, 2]);
+    /// assert!(BitNetTensor::from_vec(vec![1.0f32, 2.0], [3]).is_err());
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`from_slice`](Self::from_slice).
     #[track_caller]
@@ -148,6 +176,13 @@ impl BitNetTensor {
     }
 
     /// A tensor without axes.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::scalar(0.5f64)?;
+    /// assert_eq!((x.rank(), x.item::<f64>()?), (0, 0.5));
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     ///
     /// # Errors
     /// As for memory that cannot be had.
@@ -270,6 +305,12 @@ impl BitNetTensor {
 /// # What a tensor is
 impl BitNetTensor {
     /// The sizes of the axes.
+    ///
+    /// ```
+    /// use bitnet_tensor::{BitNetDType, BitNetTensor};
+    /// assert_eq!(BitNetTensor::zeros([2, 3], BitNetDType::F32)?.shape()[..], [2, 3]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     pub fn shape(&self) -> &TensorShape {
         self.layout.shape()
     }
@@ -300,6 +341,13 @@ impl BitNetTensor {
     }
 
     /// Whether the elements lie in row-major order without gaps.
+    ///
+    /// ```
+    /// use bitnet_tensor::{BitNetDType, BitNetTensor};
+    /// let x = BitNetTensor::zeros([2, 3], BitNetDType::F32)?;
+    /// assert!(x.is_contiguous() && !x.transpose(0, 1)?.is_contiguous());
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     pub fn is_contiguous(&self) -> bool {
         self.layout.is_contiguous()
     }
@@ -310,6 +358,12 @@ impl BitNetTensor {
     }
 
     /// The bytes of the elements: of their storage for packed weights, codes and scales.
+    ///
+    /// ```
+    /// use bitnet_tensor::{BitNetDType, BitNetTensor};
+    /// assert_eq!(BitNetTensor::zeros([3], BitNetDType::BF16)?.byte_size(), 6);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     pub fn byte_size(&self) -> usize {
         match &self.storage {
             Storage::Packed(packed) => packed.codes.byte_size() + packed.scales.byte_size(),
@@ -327,6 +381,14 @@ impl BitNetTensor {
     }
 
     /// Whether both tensors view the same storage.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::arange(0..6)?;
+    /// assert!(x.flip(&[0])?.shares_storage_with(&x));
+    /// assert!(!x.copy()?.shares_storage_with(&x));
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     pub fn shares_storage_with(&self, other: &BitNetTensor) -> bool {
         match (&self.storage, &other.storage) {
             (Storage::Host(a), Storage::Host(b)) => Arc::ptr_eq(a, b),
@@ -355,6 +417,13 @@ impl BitNetTensor {
     }
 
     /// The same tensor without its history of operations.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::scalar(2.0f32)?.with_grad();
+    /// assert!(x.square()?.has_grad() && !x.detach().square()?.has_grad());
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     pub fn detach(&self) -> Self {
         Self { grad: None, ..self.clone() }
     }
@@ -363,6 +432,14 @@ impl BitNetTensor {
 /// # Reading elements
 impl BitNetTensor {
     /// The elements in row-major order. Waits for the device.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_vec(vec![1i64, 2, 3], [3])?.flip(&[0])?;
+    /// assert_eq!(x.to_vec::<i64>()?, [3, 2, 1]);
+    /// assert!(x.to_vec::<f32>().is_err()); // to_dtype converts
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     ///
     /// # Errors
     /// [`DTypeMismatch`](TensorOpError::DTypeMismatch) when `T` is not the tensor's type.
@@ -377,6 +454,13 @@ impl BitNetTensor {
 
     /// The only element. Waits for the device.
     ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::try_from(vec![1.0f32, 2.0])?;
+    /// assert_eq!(x.sum(&[], false)?.item::<f32>()?, 3.0);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ShapeMismatch`](TensorOpError::ShapeMismatch) when there is not exactly one element.
     pub fn item<T: Element>(&self) -> Result<T> {
@@ -387,6 +471,13 @@ impl BitNetTensor {
     }
 
     /// The elements of a contiguous tensor on the host, in place.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::try_from(vec![1u8, 2, 3])?;
+    /// assert_eq!(x.narrow(0, 1, 2)?.as_slice::<u8>()?, [2, 3]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     ///
     /// # Errors
     /// [`InvalidTensor`](TensorOpError::InvalidTensor) when they are not contiguous or not on the host,
@@ -408,6 +499,16 @@ impl BitNetTensor {
     }
 
     /// The elements of a contiguous, unshared tensor on the host, for writing.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let mut x = BitNetTensor::try_from(vec![1u8, 2])?;
+    /// x.try_mut::<u8>()?[0] = 9;
+    /// let y = x.clone();
+    /// assert!(x.try_mut::<u8>().is_err()); // y looks at the same storage
+    /// assert_eq!(y.to_vec::<u8>()?, [9, 2]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`as_slice`](Self::as_slice), and [`InvalidTensor`](TensorOpError::InvalidTensor) when another tensor
@@ -464,6 +565,15 @@ impl BitNetTensor {
     }
 
     /// Whether this tensor alone holds its storage and may write to it.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::try_from(vec![1u8, 2])?;
+    /// assert!(x.is_unique());
+    /// let y = x.clone();
+    /// assert!(!x.is_unique() && !y.is_unique());
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     pub fn is_unique(&self) -> bool {
         match &self.storage {
             Storage::Host(buffer) => {
@@ -502,6 +612,13 @@ impl BitNetTensor {
 /// # Moving between devices
 impl BitNetTensor {
     /// This tensor on `device`: itself when it is there already.
+    ///
+    /// ```
+    /// use bitnet_tensor::{BitNetTensor, Device};
+    /// let x = BitNetTensor::try_from(vec![1u8, 2])?;
+    /// assert!(x.to_device(Device::CPU)?.shares_storage_with(&x)); // it is there already
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     ///
     /// # Errors
     /// [`DeviceMismatch`](TensorOpError::DeviceMismatch) when no backend is registered for the device,

@@ -57,6 +57,14 @@ impl AccelerationMetrics {
     }
 
     /// What was counted between `earlier` and this.
+    ///
+    /// ```
+    /// use bitnet_tensor::{BitNetTensor, backend::AccelerationMetrics};
+    /// let before = AccelerationMetrics::snapshot();
+    /// let _ = BitNetTensor::scalar(1.0f32)?.add(1)?;
+    /// assert!(AccelerationMetrics::snapshot().since(&before).operations >= 1);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
             operations: self.operations.saturating_sub(earlier.operations),

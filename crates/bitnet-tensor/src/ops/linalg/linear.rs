@@ -150,6 +150,14 @@ impl BitNetTensor {
     ///
     /// A row's result does not depend on the other rows.
     ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_vec(vec![1.0f32, 2.0], [1, 2])?;
+    /// let weight = BitNetTensor::from_vec(vec![1.0f32, 0.0, 3.0, 4.0], [2, 2])?;
+    /// assert_eq!(x.linear(&weight)?.to_vec::<f32>()?, [1.0, 11.0]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// `ShapeMismatch`, `DTypeMismatch`.
     pub fn linear(&self, weight: &Self) -> Result<Self> {

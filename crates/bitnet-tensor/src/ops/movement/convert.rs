@@ -106,6 +106,14 @@ impl BitNetTensor {
 
     /// The same values in row-major order: this tensor itself when they already are.
     ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::arange(0..6)?.reshape([2, 3])?;
+    /// assert!(x.contiguous()?.shares_storage_with(&x));
+    /// assert!(x.transpose(0, 1)?.contiguous()?.is_contiguous());
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`copy`](Self::copy).
     pub fn contiguous(&self) -> Result<Self> {
@@ -113,6 +121,13 @@ impl BitNetTensor {
     }
 
     /// The same values in row-major order in storage of their own.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::arange(0..3)?;
+    /// assert!(!x.copy()?.shares_storage_with(&x));
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     ///
     /// # Errors
     /// `MemoryError`; `UnsupportedOperation` for packed weights.

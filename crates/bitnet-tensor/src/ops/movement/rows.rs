@@ -60,6 +60,16 @@ impl BitNetTensor {
     /// Writes `rows [batch, tokens, …]` into this `[batch, capacity, …]` at
     /// `positions U32 [batch, tokens]`, in place.
     ///
+    /// ```
+    /// use bitnet_tensor::{BitNetDType, BitNetTensor};
+    /// let mut cache = BitNetTensor::zeros([1, 3, 2], BitNetDType::F32)?;
+    /// let positions = BitNetTensor::from_vec(vec![1u32], [1, 1])?;
+    /// let rows = BitNetTensor::from_vec(vec![5.0f32, 6.0], [1, 1, 2])?;
+    /// cache.write_rows(&positions, &rows)?;
+    /// assert_eq!(cache.to_vec::<f32>()?, [0.0, 0.0, 5.0, 6.0, 0.0, 0.0]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// `InvalidTensor` when another tensor shares the storage; `ShapeMismatch`,
     /// `DTypeMismatch`; `ComputationError` for a position outside the capacity, before anything

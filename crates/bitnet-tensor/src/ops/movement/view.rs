@@ -246,6 +246,13 @@ impl BitNetTensor {
 
     /// The axes in the order of `axes`, a permutation.
     ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::arange(0..24)?.reshape([2, 3, 4])?;
+    /// assert_eq!(x.permute(&[2, 0, 1])?.shape()[..], [4, 2, 3]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// `ShapeMismatch` when `axes` is no permutation of the axes.
     pub fn permute(&self, axes: &[isize]) -> Result<Self> {
@@ -269,6 +276,13 @@ impl BitNetTensor {
 
     /// Two axes exchanged.
     ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::arange(0i32..6)?.reshape([2, 3])?;
+    /// assert_eq!(x.transpose(0, -1)?.to_vec::<i32>()?, [0, 3, 1, 4, 2, 5]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// `ShapeMismatch` for an axis that does not exist.
     pub fn transpose(&self, first: isize, second: isize) -> Result<Self> {
@@ -283,6 +297,13 @@ impl BitNetTensor {
     }
 
     /// `length` elements of `axis` from `start`.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::arange(0i32..6)?;
+    /// assert_eq!(x.narrow(0, 2, 3)?.to_vec::<i32>()?, [2, 3, 4]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     ///
     /// # Errors
     /// `ShapeMismatch` when they are not inside the axis.
@@ -310,6 +331,13 @@ impl BitNetTensor {
 
     /// Axes of size one, and missing leading axes, repeated to `shape`.
     ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_vec(vec![1u8, 2], [2, 1])?;
+    /// assert_eq!(x.expand([2, 3])?.to_vec::<u8>()?, [1, 1, 1, 2, 2, 2]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// `BroadcastError` when the shape does not broadcast to it.
     pub fn expand(&self, shape: impl Into<TensorShape>) -> Result<Self> {
@@ -317,6 +345,13 @@ impl BitNetTensor {
     }
 
     /// Without `axis`, whose size is one.
+    ///
+    /// ```
+    /// use bitnet_tensor::{BitNetDType, BitNetTensor};
+    /// let x = BitNetTensor::zeros([1, 3], BitNetDType::F32)?;
+    /// assert_eq!(x.squeeze(0)?.shape()[..], [3]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     ///
     /// # Errors
     /// `ShapeMismatch` when there is no such axis or its size is not one.
@@ -331,6 +366,13 @@ impl BitNetTensor {
     }
 
     /// With a new axis of size one at `axis` of the result.
+    ///
+    /// ```
+    /// use bitnet_tensor::{BitNetDType, BitNetTensor};
+    /// let x = BitNetTensor::zeros([3], BitNetDType::F32)?;
+    /// assert_eq!(x.unsqueeze(-1)?.shape()[..], [3, 1]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     ///
     /// # Errors
     /// `ShapeMismatch` when the result has no such axis.

@@ -69,6 +69,17 @@ impl BitNetTensor {
     /// query at `positions[batch, tokens]` sees the keys up to its own position. `heads` is a
     /// multiple of `kv_heads`; consecutive heads share one. All are `F32`, positions `U32`.
     ///
+    /// ```
+    /// use bitnet_tensor::{BitNetDType, BitNetTensor};
+    /// let q = BitNetTensor::full([1, 1, 2, 4], 1.0f32)?; // one token, two heads
+    /// let keys = BitNetTensor::zeros([1, 8, 1, 4], BitNetDType::F32)?; // room for eight, one head
+    /// let values = BitNetTensor::full([1, 8, 1, 4], 3.0f32)?;
+    /// let positions = BitNetTensor::from_vec(vec![5u32], [1, 1])?;
+    /// let y = q.attention(&keys, &values, &positions, 0.5)?;
+    /// assert_eq!(y.to_vec::<f32>()?, [3.0; 8]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// `ShapeMismatch`, `DTypeMismatch`; `ComputationError` for a position outside the capacity.
     pub fn attention(

@@ -22,6 +22,12 @@ pub struct Convolution {
 
 impl Convolution {
     /// Every place, no padding, neighbouring elements, one group, over `axes` axes.
+    ///
+    /// ```
+    /// use bitnet_tensor::ops::Convolution;
+    /// let how = Convolution { groups: 2, ..Convolution::new(2) };
+    /// assert_eq!(how.stride, [1, 1]);
+    /// ```
     pub fn new(axes: usize) -> Self {
         Self {
             stride: vec![1; axes],
@@ -71,6 +77,15 @@ impl BitNetTensor {
 
     /// [`convolution`](Self::convolution) over one axis.
     ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_vec(vec![1.0f32, 2.0, 3.0], [1, 1, 3])?;
+    /// let filter = BitNetTensor::from_vec(vec![1.0f32, 10.0], [1, 1, 2])?;
+    /// let y = x.conv1d(&filter, None, 1, 1, 1, 1)?;
+    /// assert_eq!(y.to_vec::<f32>()?, [10.0, 21.0, 32.0, 3.0]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`convolution`](Self::convolution).
     pub fn conv1d(
@@ -92,6 +107,16 @@ impl BitNetTensor {
     }
 
     /// [`convolution`](Self::convolution) over two axes.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::full([1, 1, 4, 4], 1.0f32)?;
+    /// let filter = BitNetTensor::full([2, 1, 3, 3], 1.0f32)?;
+    /// let y = x.conv2d(&filter, None, [1, 1], [0, 0], [1, 1], 1)?;
+    /// assert_eq!(y.shape()[..], [1, 2, 2, 2]);
+    /// assert_eq!(y.to_vec::<f32>()?, [9.0; 8]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`convolution`](Self::convolution).

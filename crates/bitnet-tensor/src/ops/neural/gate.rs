@@ -60,6 +60,15 @@ impl Operation for Gate {
 impl BitNetTensor {
     /// `activation(self) · up`, elementwise, for `F32` of equal shapes.
     ///
+    /// ```
+    /// use bitnet_tensor::{BitNetTensor, ops::GateKind};
+    /// let gate = BitNetTensor::try_from(vec![-1.0f32, 2.0])?;
+    /// let up = BitNetTensor::try_from(vec![5.0f32, 3.0])?;
+    /// let y = gate.gate(GateKind::ReluSquared, &up)?;
+    /// assert_eq!(y.to_vec::<f32>()?, [0.0, 12.0]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// `ShapeMismatch`, `DTypeMismatch`.
     pub fn gate(&self, kind: GateKind, up: &Self) -> Result<Self> {

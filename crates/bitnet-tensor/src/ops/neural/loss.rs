@@ -48,6 +48,15 @@ impl BitNetTensor {
 
     /// `|x − target|`.
     ///
+    /// ```
+    /// use bitnet_tensor::{BitNetTensor, ops::Reduction};
+    /// let x = BitNetTensor::try_from(vec![1.0f32, 5.0])?;
+    /// let target = BitNetTensor::try_from(vec![2.0f32, 2.0])?;
+    /// let loss = x.l1_loss(&target, Reduction::Mean)?;
+    /// assert_eq!(loss.item::<f32>()?, 2.0);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`mse_loss`](Self::mse_loss).
     pub fn l1_loss(&self, target: &Self, reduction: Reduction) -> Result<Self> {
@@ -55,6 +64,15 @@ impl BitNetTensor {
     }
 
     /// With `d = |x − target|`: `d² / 2` up to `delta`, from there on `delta · (d − delta / 2)`.
+    ///
+    /// ```
+    /// use bitnet_tensor::{BitNetTensor, ops::Reduction};
+    /// let x = BitNetTensor::try_from(vec![1.0f32, 5.0])?;
+    /// let target = BitNetTensor::try_from(vec![2.0f32, 2.0])?;
+    /// let loss = x.huber_loss(&target, 1.0, Reduction::None)?;
+    /// assert_eq!(loss.to_vec::<f32>()?, [0.5, 2.5]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`mse_loss`](Self::mse_loss).
@@ -69,6 +87,15 @@ impl BitNetTensor {
     /// [`huber_loss`](Self::huber_loss) divided by its bend, `beta`; of 0 the
     /// [`l1_loss`](Self::l1_loss).
     ///
+    /// ```
+    /// use bitnet_tensor::{BitNetTensor, ops::Reduction};
+    /// let x = BitNetTensor::try_from(vec![1.0f32, 6.0])?;
+    /// let target = BitNetTensor::try_from(vec![2.0f32, 2.0])?;
+    /// let loss = x.smooth_l1_loss(&target, 2.0, Reduction::None)?;
+    /// assert_eq!(loss.to_vec::<f32>()?, [0.25, 3.0]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`mse_loss`](Self::mse_loss).
     pub fn smooth_l1_loss(&self, target: &Self, beta: f64, reduction: Reduction) -> Result<Self> {
@@ -79,6 +106,15 @@ impl BitNetTensor {
     }
 
     /// `target · (ln target − x)` of logarithms of probabilities `x`; 0 where the target is.
+    ///
+    /// ```
+    /// use bitnet_tensor::{BitNetTensor, ops::Reduction};
+    /// let x = BitNetTensor::try_from(vec![0.5f32.ln(), 0.5f32.ln()])?;
+    /// let target = BitNetTensor::try_from(vec![0.5f32, 0.5])?;
+    /// let loss = x.kl_div(&target, Reduction::Sum)?;
+    /// assert!(loss.item::<f32>()?.abs() < 1e-6); // the same distribution
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`mse_loss`](Self::mse_loss).
@@ -93,6 +129,15 @@ impl BitNetTensor {
 
     /// `−target · ln x − (1 − target) · ln(1 − x)` of probabilities; logarithms end at −100.
     ///
+    /// ```
+    /// use bitnet_tensor::{BitNetTensor, ops::Reduction};
+    /// let x = BitNetTensor::try_from(vec![0.5f32, 1.0])?;
+    /// let target = BitNetTensor::try_from(vec![1.0f32, 1.0])?;
+    /// let loss = x.binary_cross_entropy(&target, Reduction::Sum)?;
+    /// assert!((loss.item::<f32>()? - 2f32.ln()).abs() < 1e-6);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`mse_loss`](Self::mse_loss).
     pub fn binary_cross_entropy(&self, target: &Self, reduction: Reduction) -> Result<Self> {
@@ -106,6 +151,15 @@ impl BitNetTensor {
 
     /// [`binary_cross_entropy`](Self::binary_cross_entropy) of the sigmoid of `x`, without
     /// computing it: `max(x, 0) − x · target + ln(1 + e^−|x|)`.
+    ///
+    /// ```
+    /// use bitnet_tensor::{BitNetTensor, ops::Reduction};
+    /// let x = BitNetTensor::try_from(vec![0.0f32])?;
+    /// let target = BitNetTensor::try_from(vec![1.0f32])?;
+    /// let loss = x.binary_cross_entropy_with_logits(&target, Reduction::Mean)?;
+    /// assert!((loss.item::<f32>()? - 2f32.ln()).abs() < 1e-6);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`mse_loss`](Self::mse_loss).

@@ -124,6 +124,14 @@ impl BitNetTensor {
     /// [`rms_norm`](Self::rms_norm), then [`quantize_activation`](Self::quantize_activation), in
     /// one pass; the result is the same bit for bit.
     ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_vec(vec![3.0f32, -3.0], [1, 2])?;
+    /// let q = x.rms_norm_quantize(&BitNetTensor::full([2], 1.0f32)?, 1e-5)?;
+    /// assert_eq!(q.codes().to_vec::<i8>()?[..2], [127, -127]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// `ShapeMismatch`, `DTypeMismatch`.
     pub fn rms_norm_quantize(&self, weight: &Self, eps: f32) -> Result<QuantizedActivation> {

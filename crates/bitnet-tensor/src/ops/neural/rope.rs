@@ -58,6 +58,18 @@ impl BitNetTensor {
     /// its position: `cos` and `sin` are `F32 [positions, head_dim/2]`, `positions` is
     /// `U32 [batch, tokens]`.
     ///
+    /// ```
+    /// use bitnet_tensor::{BitNetTensor, ops::RopeMode};
+    /// // A quarter turn at position 1.
+    /// let cos = BitNetTensor::from_vec(vec![1.0f32, 0.0], [2, 1])?;
+    /// let sin = BitNetTensor::from_vec(vec![0.0f32, 1.0], [2, 1])?;
+    /// let x = BitNetTensor::from_vec(vec![1.0f32, 2.0], [1, 1, 1, 2])?;
+    /// let positions = BitNetTensor::from_vec(vec![1u32], [1, 1])?;
+    /// let y = x.rope(&cos, &sin, &positions, RopeMode::RotateHalf)?;
+    /// assert_eq!(y.to_vec::<f32>()?, [-2.0, 1.0]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// `ShapeMismatch`, `DTypeMismatch`; `ComputationError` for a position outside the tables.
     pub fn rope(&self, cos: &Self, sin: &Self, positions: &Self, mode: RopeMode) -> Result<Self> {

@@ -94,6 +94,16 @@ impl QuantizedActivation {
     /// `self · weightᵀ` for a ternary weight `[out, in]`: `F32 [.., out]`. The products are
     /// summed exactly, in integers.
     ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_vec(vec![2.0f32, -1.0], [1, 2])?;
+    /// let weight = BitNetTensor::from_vec(vec![1.0f32, -1.0, 0.0, 1.0], [2, 2])?.ternarize()?;
+    /// let weight = BitNetTensor::prepare_weight(&[&weight])?;
+    /// let y = x.quantize_activation()?.linear(&weight)?;
+    /// assert_eq!(y.shape()[..], [1, 2]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// `ShapeMismatch`, `DTypeMismatch`.
     pub fn linear(&self, weight: &BitNetTensor) -> Result<BitNetTensor> {
