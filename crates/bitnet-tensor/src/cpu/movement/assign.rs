@@ -2,7 +2,6 @@
 
 use super::bits::{bits_as_they_are, with_bits_mut};
 use super::convert::copy;
-use super::rows::write_strided;
 use crate::BitNetTensor;
 use crate::dtype::Number;
 use crate::error::Result;
@@ -35,13 +34,43 @@ pub(in crate::cpu) fn slice_scatter_in_place(
         if region.shape().contains(&0) {
             return Ok(());
         }
-        let values = values.as_slice::<T>()?;
-        let data = target.host_data_mut::<T>()?;
-        let offset = region.offset() as isize;
-        write_strided(data, offset, region.shape(), region.strides(), values);
+        let strides: Vec<[isize; 2]> = region
+            .strides()
+            .iter()
+            .copied()
+            .zip(values.layout().strides().iter().copied())
+            .map(|(to, from)| [to, from])
+            .collect();
+        let starts = [region.offset() as isize, values.layout().offset() as isize];
+        let from = values.host_data::<T>()?;
+        write_broadcast(target.host_data_mut::<T>()?, from, starts, region.shape(), &strides);
         Ok(())
     }
     let region: crate::TensorShape = op.slices.iter().map(|slice| slice.length).collect();
-    let values = bits_as_they_are(&values.expand(region)?.contiguous()?);
+    let values = bits_as_they_are(&values.expand(region)?);
     with_bits_mut!(target, T => typed::<T>(op, target, &values))
+}
+
+/// Copies the elements of `shape` from one layout to another, `[to, from]` each: what is broadcast
+/// is read where it lies.
+fn write_broadcast<T: Copy>(
+    to: &mut [T],
+    from: &[T],
+    [at, source]: [isize; 2],
+    shape: &[usize],
+    strides: &[[isize; 2]],
+) {
+    match (shape, strides) {
+        ([size], [[1, 1]]) => {
+            to[at as usize..][..*size].copy_from_slice(&from[source as usize..][..*size]);
+        }
+        ([size], [[1, 0]]) => to[at as usize..][..*size].fill(from[source as usize]),
+        ([size, shape @ ..], [[stride, source_stride], strides @ ..]) => {
+            for n in 0..*size as isize {
+                let starts = [at + n * stride, source + n * source_stride];
+                write_broadcast(to, from, starts, shape, strides);
+            }
+        }
+        _ => to[at as usize] = from[source as usize],
+    }
 }
