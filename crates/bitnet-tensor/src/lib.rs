@@ -40,6 +40,7 @@ mod tensor;
 pub use closeness::{Difference, Mismatch, Pair, assert_close};
 pub use create::Nested;
 pub use device::Device;
+pub use display::{PrintOptions, print_options, set_print_options};
 pub use dtype::{BitNetDType, Element, Number};
 pub use error::{ErrorContext, Result, TensorOpError};
 pub use grad::Gradients;

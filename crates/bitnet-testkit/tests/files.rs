@@ -71,8 +71,16 @@ fn npy_files_of_numpy_are_read_and_mapped() {
     let folder = TempDir::new().expect("a folder");
     for entry in files("npy") {
         let path = put(&folder, &entry);
-        assert_is(&BitNetTensor::load_npy(&path).expect(text(&entry, "name")), &entry);
-        assert_is(&BitNetTensor::map_npy(&path).expect(text(&entry, "name")), &entry);
+        assert_is(
+            &BitNetTensor::load_npy(&path)
+                .unwrap_or_else(|error| panic!("{}: {error}", text(&entry, "name"))),
+            &entry,
+        );
+        assert_is(
+            &BitNetTensor::map_npy(&path)
+                .unwrap_or_else(|error| panic!("{}: {error}", text(&entry, "name"))),
+            &entry,
+        );
     }
 }
 
@@ -110,7 +118,8 @@ fn npy_files_are_those_of_numpy_byte_by_byte() {
 fn npz_files_of_numpy_are_read_in_order() {
     let folder = TempDir::new().expect("a folder");
     for entry in files("npz") {
-        let tensors = BitNetTensor::load_npz(put(&folder, &entry)).expect(text(&entry, "name"));
+        let tensors = BitNetTensor::load_npz(put(&folder, &entry))
+            .unwrap_or_else(|error| panic!("{}: {error}", text(&entry, "name")));
         let arrays = entry["arrays"].as_array().expect("a list");
         let names: Vec<&str> = arrays.iter().map(|array| text(array, "name")).collect();
         assert_eq!(tensors.names().collect::<Vec<_>>(), names);

@@ -103,10 +103,15 @@ impl BitNetTensor {
         });
         let specs = specs.collect::<Result<Vec<_>>>()?;
         let by_name: BTreeMap<&str, &Self> = tensors.iter().copied().collect();
-        let metadata: BTreeMap<String, String> =
-            metadata.iter().map(|&(key, text)| (key.to_owned(), text.to_owned())).collect();
+        let mut texts = BTreeMap::new();
+        for &(key, text) in metadata {
+            if texts.insert(key.to_owned(), text.to_owned()).is_some() {
+                let reason = format!("the key {key} of the metadata occurs twice");
+                return Err(at_fault(FormatError::Malformed { reason }));
+            }
+        }
         replace_file(NAME, path, |out| {
-            let mut file = SafeTensorsWriter::new(out, specs, &metadata).map_err(at_fault)?;
+            let mut file = SafeTensorsWriter::new(out, specs, &texts).map_err(at_fault)?;
             // One at a time: what has to be copied or downloaded is dropped before the next.
             while let Some(next) = file.next_spec() {
                 let dense = Dense::new(NAME, by_name[next.name.as_str()])?;

@@ -3,6 +3,7 @@
 
 mod conversions;
 mod elementwise;
+mod files;
 mod indexing;
 mod layers;
 mod linalg;

@@ -5,6 +5,7 @@
 
 mod case;
 mod conversion;
+mod display;
 mod elementwise;
 mod indexing;
 mod layers;
