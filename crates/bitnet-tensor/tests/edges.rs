@@ -19,7 +19,8 @@ fn no_elements_beside_huge_sizes() -> Result<()> {
         assert!(x.permute(&[1, 2, 0])?.copy()?.to_vec::<f32>()?.is_empty());
         assert!(x.to_dtype(I32)?.to_vec::<i32>()?.is_empty());
         assert!(BitNetTensor::cat(&[x, x], 0)?.to_vec::<f32>()?.is_empty());
-        assert!(x.to_string().ends_with(&format!("f32{}", x.shape())));
+        let sizes: Vec<String> = x.shape().iter().map(usize::to_string).collect();
+        assert_eq!(x.to_string(), format!("tensor([], size=({}))", sizes.join(", ")));
         assert!(x.slice(0, 0, 0, 3)?.copy()?.to_vec::<f32>()?.is_empty());
         assert!(x.softmax(-1)?.to_vec::<f32>()?.is_empty());
     }
@@ -33,7 +34,6 @@ fn no_elements_beside_huge_sizes() -> Result<()> {
     // The result would have elements, more than there can be.
     assert!(matches!(last.sum(&[2], false), Err(TensorOpError::InvalidTensor(_))));
     assert!(matches!(last.max(&[2], false), Err(TensorOpError::ComputationError(_))));
-    assert_eq!(last.to_string().matches("[]").count(), 6 * 6, "three of each edge");
     let full = BitNetTensor::full([HUGE, HUGE, 0], 1.0f32)?;
     assert!(full.to_vec::<f32>()?.is_empty());
     let (rows, columns) =

@@ -1,5 +1,5 @@
 //! Tensors made from rules: constants, ranges, patterns, random numbers. Those made from given
-//! elements are in `tensor.rs`.
+//! elements are in `tensor/making.rs`.
 
 mod constant;
 mod nested;
