@@ -22,7 +22,7 @@ impl BitNetTensor {
     /// ```
     ///
     /// # Errors
-    /// [`DTypeMismatch`](TensorOpError::DTypeMismatch) when `T` is not the tensor's type.
+    /// [`DTypeMismatch`](crate::TensorOpError::DTypeMismatch) when `T` is not the tensor's type.
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
         let host = self.detach().to_device(Device::CPU)?;
         if host.dtype != T::DTYPE {
@@ -42,7 +42,7 @@ impl BitNetTensor {
     /// ```
     ///
     /// # Errors
-    /// [`ShapeMismatch`](TensorOpError::ShapeMismatch) when there is not exactly one element.
+    /// [`ShapeMismatch`](crate::TensorOpError::ShapeMismatch) when there is not exactly one element.
     pub fn item<T: Element>(&self) -> Result<T> {
         match self.to_vec::<T>()?.as_slice() {
             [value] => Ok(*value),
@@ -60,8 +60,8 @@ impl BitNetTensor {
     /// ```
     ///
     /// # Errors
-    /// [`InvalidTensor`](TensorOpError::InvalidTensor) when they are not contiguous or not on the host,
-    /// [`DTypeMismatch`](TensorOpError::DTypeMismatch) when `T` is not the tensor's type.
+    /// [`InvalidTensor`](crate::TensorOpError::InvalidTensor) when they are not contiguous or not on the host,
+    /// [`DTypeMismatch`](crate::TensorOpError::DTypeMismatch) when `T` is not the tensor's type.
     pub fn as_slice<T: Element>(&self) -> Result<&[T]> {
         if !self.is_contiguous() {
             bail!(
@@ -91,7 +91,7 @@ impl BitNetTensor {
     /// ```
     ///
     /// # Errors
-    /// As [`as_slice`](Self::as_slice), and [`InvalidTensor`](TensorOpError::InvalidTensor) when another tensor
+    /// As [`as_slice`](Self::as_slice), and [`InvalidTensor`](crate::TensorOpError::InvalidTensor) when another tensor
     /// shares the storage: this never copies behind the caller's back.
     pub fn try_mut<T: Element + bytemuck::AnyBitPattern>(&mut self) -> Result<&mut [T]> {
         if !self.is_contiguous() {
@@ -107,7 +107,7 @@ impl BitNetTensor {
     /// All elements of the storage on the host, to be addressed through the layout.
     ///
     /// # Errors
-    /// [`DTypeMismatch`](TensorOpError::DTypeMismatch), or [`InvalidTensor`](TensorOpError::InvalidTensor) when not on the host.
+    /// [`DTypeMismatch`](crate::TensorOpError::DTypeMismatch), or [`InvalidTensor`](crate::TensorOpError::InvalidTensor) when not on the host.
     pub fn host_data<T: Element>(&self) -> Result<&[T]> {
         if self.dtype != T::DTYPE {
             bail!(DTypeMismatch, "host_data", &[self], "the elements are not {}", T::DTYPE);

@@ -184,8 +184,8 @@ impl BitNetTensor {
     /// ```
     ///
     /// # Errors
-    /// [`DeviceMismatch`](TensorOpError::DeviceMismatch) when no backend is registered for the device,
-    /// [`InvalidTensor`](TensorOpError::InvalidTensor) for a tensor with a gradient, and what the backend
+    /// [`DeviceMismatch`](crate::TensorOpError::DeviceMismatch) when no backend is registered for the device,
+    /// [`InvalidTensor`](crate::TensorOpError::InvalidTensor) for a tensor with a gradient, and what the backend
     /// reports.
     pub fn to_device(&self, device: Device) -> Result<Self> {
         if device == self.device {
