@@ -24,6 +24,14 @@ pub enum FormatError {
         /// What was expected and what was found.
         reason: String,
     },
+    /// One value of the metadata is malformed, missing, or not what it has to be.
+    #[error("metadata {}: {reason}", printable(key))]
+    Metadata {
+        /// The key as the file gives it.
+        key: String,
+        /// What was expected and what was found.
+        reason: String,
+    },
     /// Any of the others, with the file in which it happened.
     #[error("{}: {error}", path.display())]
     InFile {
@@ -63,6 +71,10 @@ impl FormatError {
 
     pub(crate) fn tensor(name: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Tensor { name: name.into(), reason: reason.into() }
+    }
+
+    pub(crate) fn metadata(key: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Metadata { key: key.into(), reason: reason.into() }
     }
 }
 

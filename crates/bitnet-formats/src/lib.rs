@@ -4,12 +4,14 @@
 //! memory-mapped file, from the program itself or from a test. A parsed file borrows those bytes:
 //! nothing is copied, and no size found in a file is trusted before it was checked against them.
 //!
+//! - [`gguf`]: the files of llama.cpp and bitnet.cpp, read and written;
 //! - [`npy`], [`npz`]: arrays as NumPy saves them, alone and by name in a zip archive;
 //! - [`safetensors`]: one `.safetensors` file, read and written;
 //! - [`shards`]: `model.safetensors.index.json`, which says which file holds which tensor.
 #![forbid(unsafe_code)]
 
 pub mod error;
+pub mod gguf;
 mod json;
 pub mod npy;
 pub mod npz;
