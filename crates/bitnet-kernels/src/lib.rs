@@ -12,6 +12,7 @@
 //!   with it: reading a prompt whole, in chunks or token by token gives the same bits.
 
 pub mod attention;
+pub mod blocks;
 pub mod convert;
 pub mod dense;
 pub mod dispatch;

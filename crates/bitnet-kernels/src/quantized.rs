@@ -160,6 +160,37 @@ pub enum OperandError {
         /// The row in which it was found.
         row: usize,
     },
+    /// The columns are no multiple of a format's block.
+    BlockColumns {
+        /// The format's name.
+        format: &'static str,
+        /// Columns asked for.
+        cols: usize,
+        /// The numbers of a block.
+        block: usize,
+    },
+    /// A scale would be infinite in the `f16` of a format.
+    ScaleOverflow {
+        /// The row in which it was found.
+        row: usize,
+        /// The format's name.
+        format: &'static str,
+    },
+    /// A format that is read, not written.
+    CannotQuantize {
+        /// The format's name.
+        format: &'static str,
+    },
+    /// A format whose codes are not ternary.
+    NoTernaryCodes {
+        /// The format's name.
+        format: &'static str,
+    },
+    /// The scales of a row differ where a format has one for all.
+    ScalesDiffer {
+        /// The format's name.
+        format: &'static str,
+    },
 }
 
 impl fmt::Display for OperandError {
@@ -187,6 +218,21 @@ impl fmt::Display for OperandError {
             }
             OperandError::NotFinite { row } => {
                 write!(f, "row {row} holds a value that is not finite")
+            }
+            OperandError::BlockColumns { format, cols, block } => {
+                write!(f, "{cols} columns are no multiple of the {block} of a {format} block")
+            }
+            OperandError::ScaleOverflow { row, format } => {
+                write!(f, "row {row} holds values too large for the f16 scales of {format}")
+            }
+            OperandError::CannotQuantize { format } => {
+                write!(f, "{format} is read, not written")
+            }
+            OperandError::NoTernaryCodes { format } => {
+                write!(f, "the codes of {format} are not ternary")
+            }
+            OperandError::ScalesDiffer { format } => {
+                write!(f, "the scales of a row differ, and {format} has one for the row")
             }
         }
     }

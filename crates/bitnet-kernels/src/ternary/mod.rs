@@ -10,15 +10,19 @@
 //! Codes are unsigned, so a product is Σ weight · q = Σ code · q − Σ q, and Σ q comes with
 //! the quantized activations.
 
+mod blocks;
 mod gemm;
 mod huggingface;
+mod i2_s;
 mod pack;
 pub mod quantize;
 #[doc(hidden)]
 pub mod reference;
 
+pub use blocks::{pack_blocks, unpack_block_row};
 pub use gemm::{gemm, gemm_i32};
 pub use huggingface::{pack_huggingface, unpack_huggingface_row};
+pub use i2_s::{I2sBlock, i2_s_block_evidence, i2_s_scale, pack_i2_s, unpack_i2_s_row};
 pub use pack::{are_codes_ternary, pack_tiled, unpack_tiled_row};
 
 use crate::quantized::{OperandError, expect_len};
