@@ -81,9 +81,17 @@ impl ChatTemplate {
             (None, Some(json)) => template_in_config(json)?,
             (None, None) => None,
         };
+        source.map(|source| Self::for_tokenizer(&source, tokenizer)).transpose()
+    }
+
+    /// Compiles a template with the special tokens of `tokenizer`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn for_tokenizer(source: &str, tokenizer: &Tokenizer) -> Result<Self, ChatTemplateError> {
         let bos = tokenizer.bos_token().unwrap_or_default();
         let eos = tokenizer.eos_token().unwrap_or_default();
-        source.map(|s| Self::new(&s, bos, eos)).transpose()
+        Self::new(source, bos, eos)
     }
 
     /// The prompt of a conversation. With `add_generation_prompt` it ends where the assistant

@@ -1,20 +1,24 @@
-//! `config.json` and `generation_config.json` of a checkpoint directory: what the model is, read
-//! once and checked, so that no later code meets a zero size or an architecture it does not know.
+//! `config.json` and `generation_config.json` of a checkpoint directory, or the metadata of a GGUF
+//! file: what the model is, read once and checked, so that no later code meets a zero size or an
+//! architecture it does not know.
 //!
 //! What a file asks for and this program cannot do is refused here by name; an option silently
 //! ignored would be a model that runs and is wrong.
 
 mod fields;
 mod generation;
+mod gguf;
 #[cfg(test)]
 mod tests;
 
+use bitnet_tensor::ops::RopeMode;
 use serde_json::Value;
 
 use fields::{Fields, parse_object};
 
 pub use fields::ConfigError;
 pub use generation::GenerationConfig;
+pub use gguf::GgufTensorFacts;
 
 /// The largest accepted dimension: above every real model, and products of two fit in 48 bits.
 pub const MAX_DIMENSION: usize = 1 << 24;
@@ -28,6 +32,8 @@ pub enum Architecture {
     BitNet,
     /// `LlamaForCausalLM`, dense or with ternary projections.
     Llama,
+    /// `Qwen3ForCausalLM`, dense or with ternary projections: RMS norms of each query and key head.
+    Qwen3,
 }
 
 /// The activation on the gate of the feed-forward block.
@@ -55,6 +61,11 @@ pub enum RopeScaling {
         high_freq_factor: f64,
         /// The context length, in tokens, before it was extended.
         original_max_position_embeddings: usize,
+    },
+    /// Every position counts `1 / factor`.
+    Linear {
+        /// By how much all frequencies are slowed.
+        factor: f64,
     },
 }
 
@@ -88,6 +99,8 @@ pub enum WeightFormat {
         /// Packed codes or float masters.
         mode: QuantizationMode,
     },
+    /// As the type of each tensor in the file says (GGUF).
+    ByTensor,
 }
 
 /// The hyperparameters of a model, all checked.
@@ -117,6 +130,9 @@ pub struct ModelConfig {
     pub rope_theta: f64,
     /// Adjustment of the rotary frequencies.
     pub rope_scaling: Option<RopeScaling>,
+    /// Which elements of a head rotate together: halves in Hugging Face's files, adjacent pairs in
+    /// GGUF files of the `llama` architecture, whose query and key rows are sorted for it.
+    pub rope_mode: RopeMode,
     /// Activation on the feed-forward gate.
     pub hidden_act: Activation,
     /// The output head is the embedding.
@@ -161,6 +177,7 @@ impl ModelConfig {
             fields.dimension("num_key_value_heads")?.unwrap_or(num_attention_heads);
         let head_dim = match fields.dimension("head_dim")? {
             Some(head_dim) => head_dim,
+            None if architecture == Architecture::Qwen3 => 128,
             None if hidden_size.is_multiple_of(num_attention_heads) => {
                 hidden_size / num_attention_heads
             }
@@ -174,7 +191,7 @@ impl ModelConfig {
 
         let (default_eps, default_theta, default_act) = match architecture {
             Architecture::BitNet => (1e-5, 500_000.0, Activation::Relu2),
-            Architecture::Llama => (1e-6, 10_000.0, Activation::Silu),
+            Architecture::Llama | Architecture::Qwen3 => (1e-6, 10_000.0, Activation::Silu),
         };
         let (rope_theta, rope_scaling) = rope(&fields, default_theta)?;
         let (weight_format, modules_to_not_convert) = quantization(&fields)?;
@@ -191,6 +208,7 @@ impl ModelConfig {
             rms_norm_eps: fields.positive("rms_norm_eps")?.unwrap_or(default_eps),
             rope_theta,
             rope_scaling,
+            rope_mode: RopeMode::RotateHalf,
             hidden_act: hidden_act(&fields)?.unwrap_or(default_act),
             tie_word_embeddings: fields.bool("tie_word_embeddings")?.unwrap_or(false),
             bos_token_id: fields.token_id("bos_token_id")?,
@@ -208,24 +226,41 @@ impl ModelConfig {
                 return Err(fields.unsupported(key, &format!("false; {reason} are not")));
             }
         }
-        if config.num_hidden_layers > MAX_LAYERS {
-            let reason = format!("more than {MAX_LAYERS} layers");
-            return Err(fields.invalid("num_hidden_layers", reason));
+        if fields.bool("use_sliding_window")? == Some(true) {
+            return Err(fields.unsupported("use_sliding_window", "false"));
         }
-        if !config.num_attention_heads.is_multiple_of(config.num_key_value_heads) {
-            let reason = format!("does not divide num_attention_heads = {num_attention_heads}");
-            return Err(fields.invalid("num_key_value_heads", reason));
+        config.check(
+            &fields,
+            &DimensionNames {
+                layers: "num_hidden_layers",
+                heads: "num_attention_heads",
+                key_value_heads: "num_key_value_heads",
+                head_dim: "head_dim",
+            },
+        )?;
+        Ok(config)
+    }
+
+    /// What no file may ask for, whatever its keys are called.
+    fn check(&self, fields: &Fields<'_>, names: &DimensionNames<'_>) -> Result<(), ConfigError> {
+        let (heads, head_dim) = (self.num_attention_heads, self.head_dim);
+        if self.num_hidden_layers > MAX_LAYERS {
+            return Err(fields.invalid(names.layers, format!("more than {MAX_LAYERS} layers")));
         }
-        if !config.head_dim.is_multiple_of(2) {
+        if !heads.is_multiple_of(self.num_key_value_heads) {
+            let reason = format!("does not divide {} = {heads}", names.heads);
+            return Err(fields.invalid(names.key_value_heads, reason));
+        }
+        if !head_dim.is_multiple_of(2) {
             let reason = format!("odd ({head_dim}): rotary embedding turns pairs");
-            return Err(fields.invalid("head_dim", reason));
+            return Err(fields.invalid(names.head_dim, reason));
         }
         // Both factors are at most 2^24.
-        if config.num_attention_heads as u64 * config.head_dim as u64 > MAX_DIMENSION as u64 {
-            let reason = format!("times head_dim = {head_dim} exceeds {MAX_DIMENSION}");
-            return Err(fields.invalid("num_attention_heads", reason));
+        if heads as u64 * head_dim as u64 > MAX_DIMENSION as u64 {
+            let reason = format!("times {} = {head_dim} exceeds {MAX_DIMENSION}", names.head_dim);
+            return Err(fields.invalid(names.heads, reason));
         }
-        Ok(config)
+        Ok(())
     }
 
     /// How the projection of that name, such as `model.layers.0.mlp.up_proj`, becomes ternary;
@@ -242,15 +277,25 @@ impl ModelConfig {
     }
 }
 
+/// The keys of a file that errors about dimensions name.
+struct DimensionNames<'a> {
+    layers: &'a str,
+    heads: &'a str,
+    key_value_heads: &'a str,
+    head_dim: &'a str,
+}
+
 fn architecture(fields: &Fields<'_>) -> Result<Architecture, ConfigError> {
     const SUPPORTED: &str = "BitNetForCausalLM (model_type bitnet), \
-                             LlamaForCausalLM (model_type llama)";
+                             LlamaForCausalLM (model_type llama), \
+                             Qwen3ForCausalLM (model_type qwen3)";
     // The class decides: a checkpoint of another class may carry the model_type of its ancestor.
     if let Some(value) = fields.get("architectures") {
         let name = value.as_array().and_then(|a| a.first()).and_then(Value::as_str);
         return match name {
             Some("BitNetForCausalLM") => Ok(Architecture::BitNet),
             Some("LlamaForCausalLM") => Ok(Architecture::Llama),
+            Some("Qwen3ForCausalLM") => Ok(Architecture::Qwen3),
             Some(_) => Err(fields.unsupported("architectures", SUPPORTED)),
             None => Err(fields.invalid("architectures", "expected a list of class names")),
         };
@@ -258,6 +303,7 @@ fn architecture(fields: &Fields<'_>) -> Result<Architecture, ConfigError> {
     match fields.string("model_type")? {
         Some("bitnet") => Ok(Architecture::BitNet),
         Some("llama") => Ok(Architecture::Llama),
+        Some("qwen3") => Ok(Architecture::Qwen3),
         Some(_) => Err(fields.unsupported("model_type", SUPPORTED)),
         None => Err(fields.missing("architectures")),
     }

@@ -9,8 +9,12 @@ use bitnet_tensor::{BitNetDType, BitNetTensor, Device, Result};
 #[derive(Debug)]
 pub struct Activations {
     pub(super) qkv: ProjectionBuffers,
-    /// Queries and keys after the rotary embedding.
+    /// Queries and keys after norms of their own, where the model has them.
+    pub(super) normed: [BitNetTensor; 2],
+    /// Queries and keys after the rotary embedding; queries alone where they have norms.
     pub(super) rotated: BitNetTensor,
+    /// Keys after the rotary embedding where they have norms.
+    pub(super) rotated_keys: BitNetTensor,
     pub(super) attended: BitNetTensor,
     pub(super) attention_output: ProjectionBuffers,
     pub(super) gate_up: ProjectionBuffers,
@@ -27,7 +31,9 @@ impl Activations {
         let empty = || BitNetTensor::empty([0], BitNetDType::F32, device);
         Ok(Self {
             qkv: ProjectionBuffers::new(device)?,
+            normed: [empty()?, empty()?],
             rotated: empty()?,
+            rotated_keys: empty()?,
             attended: empty()?,
             attention_output: ProjectionBuffers::new(device)?,
             gate_up: ProjectionBuffers::new(device)?,

@@ -1,10 +1,10 @@
-//! The transformer: a decoder of the Llama family, with BitNet's additional norms where the
-//! model has them.
+//! The transformer: a decoder of the Llama family, with the additional norms of BitNet (`…sub_norm`)
+//! and of Qwen 3 (`q_norm`, `k_norm`) where the model has them.
 //!
 //! ```text
 //! x = embed(ids)
 //! for each layer:
-//!     q, k, v = qkv(input_norm(x));  q, k = rope(q), rope(k);  cache ← k, v
+//!     q, k, v = qkv(input_norm(x));  q, k = rope(q_norm(q)), rope(k_norm(k));  cache ← k, v
 //!     x = x + o(attn_sub_norm(attention(q, cache)))
 //!     gate, up = gate_up(post_attention_norm(x))
 //!     x = x + down(ffn_sub_norm(act(gate) · up))
@@ -52,12 +52,20 @@ pub struct DecoderLayer {
 pub(super) struct AttentionBlock {
     pub(super) input_norm: RmsNorm,
     pub(super) qkv: Projection,
+    pub(super) head_norms: Option<HeadNorms>,
     /// BitNet's norm before the output projection.
     pub(super) sub_norm: Option<RmsNorm>,
     pub(super) output: Projection,
     pub(super) heads: usize,
     pub(super) kv_heads: usize,
     pub(super) head_dim: usize,
+}
+
+/// Qwen 3's norms of each query head and each key head.
+#[derive(Debug)]
+pub(super) struct HeadNorms {
+    pub(super) query: RmsNorm,
+    pub(super) key: RmsNorm,
 }
 
 /// The gated feed-forward block with its norms.
@@ -151,17 +159,30 @@ impl AttentionBlock {
         cache: &mut LayerCache,
         activations: &mut Activations,
     ) -> Result<()> {
-        let Activations { qkv, rotated, attended, attention_output, .. } = activations;
+        let Activations { qkv, normed, rotated, rotated_keys, attended, attention_output, .. } =
+            activations;
         let (batch, tokens) = (x.shape()[0], x.shape()[1]);
         self.qkv.forward(Some(&self.input_norm), x, qkv)?;
         // All heads side by side, [batch, tokens, heads + 2 kv_heads, head_dim]: views of one tensor.
         let all = [batch, tokens, self.heads + 2 * self.kv_heads, self.head_dim];
         let heads = qkv.output().reshape(all)?;
         let with_keys = self.heads + self.kv_heads;
-        rotary.forward_out(&heads.narrow(2, 0, with_keys)?, positions, rotated)?;
+        let (q, k) = match &self.head_norms {
+            None => {
+                rotary.forward_out(&heads.narrow(2, 0, with_keys)?, positions, rotated)?;
+                (rotated.narrow(2, 0, self.heads)?, rotated.narrow(2, self.heads, self.kv_heads)?)
+            }
+            Some(norms) => {
+                let [normed_queries, normed_keys] = normed;
+                norms.query.forward_out(&heads.narrow(2, 0, self.heads)?, normed_queries)?;
+                rotary.forward_out(normed_queries, positions, rotated)?;
+                norms.key.forward_out(&heads.narrow(2, self.heads, self.kv_heads)?, normed_keys)?;
+                rotary.forward_out(normed_keys, positions, rotated_keys)?;
+                (rotated.clone(), rotated_keys.clone())
+            }
+        };
         let v = heads.narrow(2, with_keys, self.kv_heads)?;
-        cache.write(positions, &rotated.narrow(2, self.heads, self.kv_heads)?, &v)?;
-        let q = rotated.narrow(2, 0, self.heads)?;
+        cache.write(positions, &k, &v)?;
         let scale = 1.0 / (self.head_dim as f32).sqrt();
         q.attention_out(cache.keys(), cache.values(), positions, scale, attended)?;
         let attended = attended.reshape([batch, tokens, self.heads * self.head_dim])?;

@@ -1,33 +1,40 @@
-//! The files of a model, wherever they are: a directory as Hugging Face lays it out, or bytes in
-//! the program.
+//! The files of a model, wherever they are: a directory as Hugging Face lays it out, a GGUF file,
+//! or bytes in the program; and what each says of configuration, tokenizer and chat template.
 
-use std::collections::HashMap;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use bitnet_formats::safetensors::SafeTensors;
+use bitnet_formats::FormatError;
+use bitnet_formats::gguf::{Metadata, ShardName};
 use bitnet_formats::shards::ShardIndex;
-use bitnet_formats::{FormatError, RawDType};
-use bitnet_tensor::{BitNetDType, BitNetTensor, ForeignBytes, MappedFile};
 
-use crate::config::ModelConfig;
+use super::weights::{SINGLE_FILE, WeightFiles};
+use crate::chat_template::ChatTemplate;
+use crate::config::{GenerationConfig, GgufTensorFacts, ModelConfig};
 use crate::error::{LlmError, Result};
-
-/// The name of the only file of weights, where they are in one.
-const SINGLE_FILE: &str = "model.safetensors";
+use crate::tokenizer::{GgufVocabulary, Tokenizer};
 
 /// The contents of a model's files. Weights are mapped, not read.
 pub struct ModelFiles {
     /// Where the files come from: a directory, or what the program calls them.
-    pub(crate) origin: String,
-    pub(crate) config: Vec<u8>,
-    pub(crate) generation_config: Option<Vec<u8>>,
-    pub(crate) tokenizer: Vec<u8>,
-    pub(crate) tokenizer_config: Option<Vec<u8>>,
-    pub(crate) chat_template: Option<Vec<u8>>,
-    pub(crate) weights: WeightFiles,
+    origin: String,
+    description: Description,
+    weights: WeightFiles,
+}
+
+/// What is not weights.
+enum Description {
+    /// Files beside the weights.
+    HuggingFace {
+        config: Vec<u8>,
+        generation_config: Option<Vec<u8>>,
+        tokenizer: Vec<u8>,
+        tokenizer_config: Option<Vec<u8>>,
+        chat_template: Option<Vec<u8>>,
+    },
+    /// The metadata of the weights' file.
+    Gguf,
 }
 
 /// A model inside of the program.
@@ -46,30 +53,45 @@ pub struct EmbeddedModel {
 }
 
 impl ModelFiles {
-    /// The files in the directory `path`: `config.json`, `tokenizer.json`, `model.safetensors` (or
+    /// The model at `path`: a GGUF file (of a model in several parts, any part), a directory with
+    /// one GGUF model, or a directory with `config.json`, `tokenizer.json`, `model.safetensors` (or
     /// shards with their index), and the optional `tokenizer_config.json`,
     /// `generation_config.json`, `chat_template.jinja`.
     ///
     /// # Errors
-    /// When a file is missing, unreadable, or malformed safetensors.
+    /// When a file is missing, unreadable, or malformed safetensors or GGUF.
     pub fn open(path: &Path) -> Result<Self> {
-        let not_a_model =
-            |reason: &str| LlmError::NotAModel { path: path.into(), reason: reason.into() };
-        let metadata =
-            fs::metadata(path).map_err(|cause| LlmError::Io { path: path.into(), cause })?;
+        let io = |cause| LlmError::Io { path: path.into(), cause };
+        let metadata = fs::metadata(path).map_err(io)?;
         if !metadata.is_dir() {
-            return Err(not_a_model(
-                "a model is a directory with config.json, tokenizer.json and model.safetensors",
-            ));
+            let is_gguf = metadata.is_file() && begins_with_magic(path).map_err(io)?;
+            return if is_gguf { Self::open_gguf(path) } else { Err(not_a_model(path)) };
+        }
+        let has = |name: &str| path.join(name).exists();
+        if !has(SINGLE_FILE)
+            && !has(ShardIndex::FILE_NAME)
+            && let Some(file) = only_gguf(path)?
+        {
+            return Self::open_gguf(&file);
         }
         Ok(Self {
             origin: path.display().to_string(),
-            config: read(&path.join("config.json"))?,
-            generation_config: read_optional(&path.join("generation_config.json"))?,
-            tokenizer: read(&path.join("tokenizer.json"))?,
-            tokenizer_config: read_optional(&path.join("tokenizer_config.json"))?,
-            chat_template: read_optional(&path.join("chat_template.jinja"))?,
-            weights: WeightFiles::open(path)?,
+            description: Description::HuggingFace {
+                config: read(&path.join("config.json"))?,
+                generation_config: read_optional(&path.join("generation_config.json"))?,
+                tokenizer: read(&path.join("tokenizer.json"))?,
+                tokenizer_config: read_optional(&path.join("tokenizer_config.json"))?,
+                chat_template: read_optional(&path.join("chat_template.jinja"))?,
+            },
+            weights: WeightFiles::open_directory(path)?,
+        })
+    }
+
+    fn open_gguf(path: &Path) -> Result<Self> {
+        Ok(Self {
+            origin: path.display().to_string(),
+            description: Description::Gguf,
+            weights: WeightFiles::open_gguf(path)?,
         })
     }
 
@@ -78,31 +100,187 @@ impl ModelFiles {
     /// # Errors
     /// When the weights are malformed safetensors.
     pub fn embedded(model: &EmbeddedModel) -> Result<Self> {
-        let mut weights = WeightFiles::new(model.name);
-        weights.add(format!("{}/{SINGLE_FILE}", model.name), Arc::new(model.weights), None)?;
         Ok(Self {
             origin: model.name.to_owned(),
-            config: model.config.to_vec(),
-            generation_config: None,
-            tokenizer: model.tokenizer.to_vec(),
-            tokenizer_config: Some(model.tokenizer_config.to_vec()),
-            chat_template: None,
-            weights,
+            description: Description::HuggingFace {
+                config: model.config.to_vec(),
+                generation_config: None,
+                tokenizer: model.tokenizer.to_vec(),
+                tokenizer_config: Some(model.tokenizer_config.to_vec()),
+                chat_template: None,
+            },
+            weights: WeightFiles::embedded(model.name, model.weights)?,
         })
     }
 
-    /// What `config.json` says, without loading anything.
+    /// What `config.json` or the metadata say, without loading anything.
     ///
     /// # Errors
     /// [`LlmError::Config`] when it is malformed or asks for what is not supported.
     pub fn config(&self) -> Result<ModelConfig> {
-        let config = ModelConfig::from_json(&self.config);
+        let config = match &self.description {
+            Description::HuggingFace { config, .. } => ModelConfig::from_json(config),
+            Description::Gguf => {
+                let embedding = self.weights.stored_name("model.embed_tokens.weight");
+                let Some(info) = self.weights.info(&embedding) else {
+                    return Err(self.weights.fault(&embedding, "is missing"));
+                };
+                let facts = GgufTensorFacts {
+                    vocab_size: info.shape.first().copied().unwrap_or(0),
+                    has_output: self
+                        .weights
+                        .info(&self.weights.stored_name("lm_head.weight"))
+                        .is_some(),
+                };
+                ModelConfig::from_gguf(self.weights.gguf()?.metadata(), facts)
+            }
+        };
         config.map_err(|error| LlmError::Config { origin: self.origin.clone(), error })
+    }
+
+    /// How the authors want the model sampled, where the files say it.
+    ///
+    /// # Errors
+    /// [`LlmError::Config`] when it is malformed.
+    pub fn generation_config(&self) -> Result<GenerationConfig> {
+        let config = match &self.description {
+            Description::HuggingFace { generation_config: Some(json), .. } => {
+                GenerationConfig::from_json(json)
+            }
+            Description::HuggingFace { .. } => Ok(GenerationConfig::default()),
+            Description::Gguf => GenerationConfig::from_gguf(self.weights.gguf()?.metadata()),
+        };
+        config.map_err(|error| LlmError::Config { origin: self.origin.clone(), error })
+    }
+
+    /// The tokenizer. `bos` is what the configurations name as beginning of text: it counts where
+    /// the tokenizer's own files do not say.
+    ///
+    /// # Errors
+    /// When its files or metadata are malformed or ask for what is not supported.
+    pub fn tokenizer(&self, bos: Option<u32>) -> Result<Tokenizer> {
+        match &self.description {
+            Description::HuggingFace { tokenizer, tokenizer_config, .. } => {
+                let tokenizer_config = tokenizer_config.as_deref();
+                let loaded = Tokenizer::from_json(tokenizer, tokenizer_config)
+                    .map_err(|error| self.fault(error.to_string()))?;
+                Ok(match (tokenizer_config, bos) {
+                    (None, Some(id)) => loaded.with_bos(id),
+                    _ => loaded,
+                })
+            }
+            Description::Gguf => {
+                let gguf = self.weights.gguf()?;
+                let vocabulary = vocabulary(gguf.metadata(), gguf.architecture());
+                let vocabulary = vocabulary.map_err(|error| error.in_file(&self.origin))?;
+                let tokenizer = Tokenizer::from_gguf(&vocabulary);
+                tokenizer.map_err(|error| self.fault(error.to_string()))
+            }
+        }
+    }
+
+    /// The chat template, where the model has one.
+    ///
+    /// # Errors
+    /// When it is not valid.
+    pub fn chat_template(&self, tokenizer: &Tokenizer) -> Result<Option<ChatTemplate>> {
+        let template = match &self.description {
+            Description::HuggingFace { tokenizer_config, chat_template, .. } => {
+                let file = chat_template.as_deref().map(std::str::from_utf8).transpose();
+                let file =
+                    file.map_err(|error| self.fault(format!("chat_template.jinja: {error}")))?;
+                ChatTemplate::from_files(tokenizer, tokenizer_config.as_deref(), file)
+            }
+            Description::Gguf => {
+                let gguf = self.weights.gguf()?;
+                let source = gguf.metadata().get::<&str>("tokenizer.chat_template");
+                let source = source.map_err(|error| error.in_file(&self.origin))?;
+                source.map(|source| ChatTemplate::for_tokenizer(source, tokenizer)).transpose()
+            }
+        };
+        template.map_err(|error| self.fault(error.to_string()))
+    }
+
+    /// What its configuration is called in errors.
+    pub(super) fn config_name(&self) -> &'static str {
+        match self.description {
+            Description::HuggingFace { .. } => "vocab_size in config.json",
+            Description::Gguf => "the rows of token_embd.weight",
+        }
     }
 
     /// The tensors of the weights.
     pub fn weights(&self) -> &WeightFiles {
         &self.weights
+    }
+
+    /// An error about the model as a whole.
+    pub(super) fn fault(&self, reason: String) -> LlmError {
+        LlmError::Model { origin: self.origin.clone(), reason }
+    }
+}
+
+/// The metadata `tokenizer.ggml.…`.
+fn vocabulary<'a>(
+    metadata: &Metadata<'a>,
+    architecture: Option<&str>,
+) -> std::result::Result<GgufVocabulary<'a>, FormatError> {
+    let list = |key: &str| metadata.get(key).map(Option::unwrap_or_default);
+    let pre = metadata.get("tokenizer.ggml.pre")?;
+    // Converters for BitNet leave it out: their models have the tokenizer of Llama 3.
+    let is_bitnet = architecture.is_some_and(|name| name.starts_with("bitnet"));
+    Ok(GgufVocabulary {
+        model: metadata.require("tokenizer.ggml.model")?,
+        pre: pre.or(is_bitnet.then_some("llama-bpe")),
+        tokens: metadata.require("tokenizer.ggml.tokens")?,
+        token_types: metadata.get("tokenizer.ggml.token_type")?.unwrap_or_default(),
+        scores: metadata.get("tokenizer.ggml.scores")?.unwrap_or_default(),
+        merges: list("tokenizer.ggml.merges")?,
+        bos_token_id: metadata.get("tokenizer.ggml.bos_token_id")?,
+        eos_token_id: metadata.get("tokenizer.ggml.eos_token_id")?,
+        unknown_token_id: metadata.get("tokenizer.ggml.unknown_token_id")?,
+        add_bos_token: metadata.get("tokenizer.ggml.add_bos_token")?,
+        add_space_prefix: metadata.get("tokenizer.ggml.add_space_prefix")?,
+    })
+}
+
+fn begins_with_magic(path: &Path) -> io::Result<bool> {
+    let mut magic = [0; 4];
+    match File::open(path)?.read_exact(&mut magic) {
+        Ok(()) => Ok(&magic == b"GGUF"),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The GGUF model in a directory; `None` where there is none.
+fn only_gguf(directory: &Path) -> Result<Option<PathBuf>> {
+    let io = |cause| LlmError::Io { path: directory.into(), cause };
+    let mut models = Vec::new();
+    for entry in fs::read_dir(directory).map_err(io)? {
+        let name = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
+        let later_part = ShardName::parse(&name).is_some_and(|shard| shard.number != 1);
+        if name.ends_with(".gguf") && !later_part {
+            models.push(name);
+        }
+    }
+    models.sort_unstable();
+    match models.as_slice() {
+        [] => Ok(None),
+        [name] => Ok(Some(directory.join(name))),
+        names => Err(LlmError::NotAModel {
+            path: directory.into(),
+            reason: format!("has {} GGUF models, name one: {}", names.len(), names.join(", ")),
+        }),
+    }
+}
+
+fn not_a_model(path: &Path) -> LlmError {
+    LlmError::NotAModel {
+        path: path.into(),
+        reason: "a model is a GGUF file, or a directory with config.json, tokenizer.json and \
+                 model.safetensors"
+            .into(),
     }
 }
 
@@ -110,172 +288,10 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|cause| LlmError::Io { path: path.into(), cause })
 }
 
-fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {
+pub(super) fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(cause) => Err(LlmError::Io { path: path.into(), cause }),
-    }
-}
-
-/// Tensors by name, in one or more mapped files.
-pub struct WeightFiles {
-    origin: String,
-    files: Vec<WeightFile>,
-    tensors: HashMap<String, Entry>,
-    /// Names in the order of the files.
-    names: Vec<String>,
-}
-
-struct WeightFile {
-    name: String,
-    bytes: ForeignBytes,
-}
-
-struct Entry {
-    file: usize,
-    dtype: RawDType,
-    shape: Vec<usize>,
-    range: std::ops::Range<usize>,
-}
-
-/// What a file says of a tensor.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TensorInfo<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// The type of its elements in the file.
-    pub dtype: RawDType,
-    /// The sizes of its axes.
-    pub shape: &'a [usize],
-    /// Its length in the file.
-    pub bytes: usize,
-    /// The file.
-    pub file: &'a str,
-}
-
-impl WeightFiles {
-    fn new(origin: &str) -> Self {
-        Self {
-            origin: origin.to_owned(),
-            files: Vec::new(),
-            tensors: HashMap::new(),
-            names: Vec::new(),
-        }
-    }
-
-    fn open(directory: &Path) -> Result<Self> {
-        let mut weights = Self::new(&directory.display().to_string());
-        let index_path = directory.join(ShardIndex::FILE_NAME);
-        let single = directory.join(SINGLE_FILE);
-        match read_optional(&index_path)? {
-            Some(json) if !single.exists() => {
-                let index = ShardIndex::parse(&json).map_err(|error| error.in_file(&index_path))?;
-                for file in index.files() {
-                    weights.map(directory.join(file), Some((&index, file)))?;
-                }
-            }
-            _ => weights.map(single, None)?,
-        }
-        Ok(weights)
-    }
-
-    fn map(&mut self, path: PathBuf, index: Option<(&ShardIndex, &str)>) -> Result<()> {
-        let io = |cause| LlmError::Io { path: path.clone(), cause };
-        // A pipe would be waited for, a directory be called a missing device.
-        if !fs::metadata(&path).map_err(io)?.is_file() {
-            return Err(LlmError::NotAModel { path, reason: "is not a regular file".into() });
-        }
-        let file = MappedFile::open(&path).map_err(io)?;
-        self.add(path.display().to_string(), Arc::new(file), index)
-    }
-
-    fn add(
-        &mut self,
-        name: String,
-        bytes: ForeignBytes,
-        index: Option<(&ShardIndex, &str)>,
-    ) -> Result<()> {
-        let in_file = |error: FormatError| error.in_file(&name);
-        let parsed = SafeTensors::parse((*bytes).as_ref()).map_err(in_file)?;
-        if let Some((index, file)) = index {
-            index.check(file, &parsed).map_err(in_file)?;
-        }
-        for tensor in parsed.tensors() {
-            // A shard may hold more than the index puts there; only the index counts.
-            if index.is_some_and(|(index, file)| index.file_of(&tensor.name) != Some(file)) {
-                continue;
-            }
-            let entry = Entry {
-                file: self.files.len(),
-                dtype: tensor.dtype,
-                shape: tensor.shape.clone(),
-                range: tensor.range.clone(),
-            };
-            self.names.push(tensor.name.clone());
-            self.tensors.insert(tensor.name.clone(), entry);
-        }
-        self.files.push(WeightFile { name, bytes });
-        Ok(())
-    }
-
-    /// What the files say of every tensor, in the order of the files.
-    pub fn tensors(&self) -> impl Iterator<Item = TensorInfo<'_>> {
-        self.names.iter().filter_map(|name| self.info(name))
-    }
-
-    /// What the files say of the tensor of that name.
-    pub fn info(&self, name: &str) -> Option<TensorInfo<'_>> {
-        let (name, entry) = self.tensors.get_key_value(name)?;
-        Some(TensorInfo {
-            name,
-            dtype: entry.dtype,
-            shape: &entry.shape,
-            bytes: entry.range.len(),
-            file: &self.files[entry.file].name,
-        })
-    }
-
-    /// The tensor of that name, with its elements where they lie in the file.
-    ///
-    /// # Errors
-    /// [`LlmError::Weight`] when there is none.
-    pub fn tensor(&self, name: &str) -> Result<BitNetTensor> {
-        let Some(entry) = self.tensors.get(name) else {
-            return Err(self.fault(name, "is missing"));
-        };
-        let bytes = self.files[entry.file].bytes.clone();
-        let tensor = BitNetTensor::from_foreign(
-            bytes,
-            entry.range.clone(),
-            tensor_dtype(entry.dtype),
-            entry.shape.as_slice(),
-        );
-        tensor.map_err(|error| self.fault(name, error.to_string()))
-    }
-
-    /// An error about the tensor of that name.
-    pub(crate) fn fault(&self, name: &str, reason: impl Into<String>) -> LlmError {
-        let file =
-            self.tensors.get(name).map_or(&self.origin, |entry| &self.files[entry.file].name);
-        LlmError::Weight { file: file.clone(), tensor: name.to_owned(), reason: reason.into() }
-    }
-}
-
-fn tensor_dtype(dtype: RawDType) -> BitNetDType {
-    match dtype {
-        RawDType::Bool => BitNetDType::Bool,
-        RawDType::U8 => BitNetDType::U8,
-        RawDType::I8 => BitNetDType::I8,
-        RawDType::U16 => BitNetDType::U16,
-        RawDType::I16 => BitNetDType::I16,
-        RawDType::F16 => BitNetDType::F16,
-        RawDType::BF16 => BitNetDType::BF16,
-        RawDType::U32 => BitNetDType::U32,
-        RawDType::I32 => BitNetDType::I32,
-        RawDType::F32 => BitNetDType::F32,
-        RawDType::U64 => BitNetDType::U64,
-        RawDType::I64 => BitNetDType::I64,
-        RawDType::F64 => BitNetDType::F64,
     }
 }

@@ -1,16 +1,21 @@
 //! From the files of a model to its parameters.
 
+use bitnet_formats::gguf::GgmlType;
 use bitnet_kernels::rope::inverse_frequencies;
+use bitnet_kernels::ternary::I2sBlock;
 use bitnet_nn::{BitLinear, Embedding, Linear, Projection, RmsNorm, RotaryEmbedding};
-use bitnet_tensor::ops::{GateKind, RopeMode};
+use bitnet_tensor::ops::GateKind;
 use bitnet_tensor::{BitNetDType, BitNetTensor, Device, TernaryLayout};
 
-use super::decoder::{AttentionBlock, Decoder, DecoderLayer, FeedForward};
-use super::files::WeightFiles;
+use super::blocks;
+use super::decoder::{AttentionBlock, Decoder, DecoderLayer, FeedForward, HeadNorms};
 use super::head::OutputHead;
+use super::tensor_names::{GGUF_ROPE_FREQS, hugging_face_name};
+use super::weights::{StoredType, WeightFiles};
 use super::{LoadOptions, Progress};
 use crate::config::{
     Activation, Architecture, ModelConfig, QuantizationMode, RopeScaling, ScaleConvention,
+    WeightFormat,
 };
 use crate::error::Result;
 
@@ -22,7 +27,12 @@ pub(super) fn load(
     options: &LoadOptions<'_>,
     context: usize,
 ) -> Result<Decoder> {
-    let loader = Loader { config, weights, device: options.device };
+    let loader = Loader {
+        config,
+        weights,
+        device: options.device,
+        i2_s_block: i2_s_block(config, weights),
+    };
     let total = config.num_hidden_layers;
     let report = |done: usize| {
         if let Some(progress) = options.progress {
@@ -48,60 +58,103 @@ pub(super) fn load(
         layers,
         norm: loader.norm("model.norm.weight", config.hidden_size)?,
         head: OutputHead::new(head, options.output_head)?,
-        rotary: rotary(config, context, options.device)?,
+        rotary: rotary(config, loader.rope_factors()?.as_deref(), context, options.device)?,
     })
 }
 
-/// The rotary embedding of `config` for `positions` positions.
+/// The rotary embedding of `config` for `positions` positions; `factors` divide the frequencies.
 pub(super) fn rotary(
     config: &ModelConfig,
+    factors: Option<&[f32]>,
     positions: usize,
     device: Device,
 ) -> bitnet_tensor::Result<RotaryEmbedding> {
     let mut frequencies = inverse_frequencies(config.head_dim, config.rope_theta);
-    if let Some(RopeScaling::Llama3 {
-        factor,
-        low_freq_factor,
-        high_freq_factor,
-        original_max_position_embeddings,
-    }) = config.rope_scaling
-    {
-        let original = original_max_position_embeddings as f64;
-        for frequency in &mut frequencies {
-            let wavelength = 2.0 * std::f64::consts::PI / f64::from(*frequency);
-            // 0 for wavelengths to be stretched, 1 for those to be kept.
-            let kept =
-                (original / wavelength - low_freq_factor) / (high_freq_factor - low_freq_factor);
-            let kept = kept.clamp(0.0, 1.0);
-            let exact = f64::from(*frequency);
-            *frequency = ((1.0 - kept) * exact / factor + kept * exact) as f32;
+    match config.rope_scaling {
+        None => {}
+        Some(RopeScaling::Linear { factor }) => {
+            frequencies.iter_mut().for_each(|f| *f = (f64::from(*f) / factor) as f32);
+        }
+        Some(RopeScaling::Llama3 {
+            factor,
+            low_freq_factor,
+            high_freq_factor,
+            original_max_position_embeddings,
+        }) => {
+            let original = original_max_position_embeddings as f64;
+            for frequency in &mut frequencies {
+                let wavelength = 2.0 * std::f64::consts::PI / f64::from(*frequency);
+                // 0 for wavelengths to be stretched, 1 for those to be kept.
+                let kept = (original / wavelength - low_freq_factor)
+                    / (high_freq_factor - low_freq_factor);
+                let kept = kept.clamp(0.0, 1.0);
+                let exact = f64::from(*frequency);
+                *frequency = ((1.0 - kept) * exact / factor + kept * exact) as f32;
+            }
         }
     }
-    RotaryEmbedding::new(&frequencies, positions, RopeMode::RotateHalf, device)
+    for (frequency, factor) in frequencies.iter_mut().zip(factors.unwrap_or_default()) {
+        *frequency /= factor;
+    }
+    RotaryEmbedding::new(&frequencies, positions, config.rope_mode, device)
 }
 
 struct Loader<'a> {
     config: &'a ModelConfig,
     weights: &'a WeightFiles,
     device: Device,
+    /// How I2_S tensors are laid out.
+    i2_s_block: I2sBlock,
 }
 
 impl Loader<'_> {
     /// A bias that nobody adds, or a layer that nobody runs, would be another model than the file's.
     fn refuse_what_would_be_ignored(&self) -> Result<()> {
         let layers = self.config.num_hidden_layers;
+        let is_gguf = self.weights.is_gguf();
+        if is_gguf {
+            let gguf = self.weights.gguf()?;
+            gguf.check_supported().map_err(|error| error.in_file(self.weights.origin()))?;
+        }
         for tensor in self.weights.tensors() {
-            let Some(rest) = tensor.name.strip_prefix("model.layers.") else { continue };
+            let refuse = |reason: &str| Err(self.weights.fault(tensor.name, reason));
+            let name = match hugging_face_name(tensor.name) {
+                Some(name) => name,
+                None if is_gguf && tensor.name == GGUF_ROPE_FREQS => continue,
+                None if is_gguf => return refuse("is not part of a model of this architecture"),
+                None => tensor.name.to_owned(),
+            };
+            let Some(rest) = name.strip_prefix("model.layers.") else { continue };
             let index = rest.split('.').next().and_then(|index| index.parse::<usize>().ok());
             if index.is_some_and(|index| index >= layers) {
-                let reason = format!("num_hidden_layers in config.json is {layers}");
-                return Err(self.weights.fault(tensor.name, reason));
+                return refuse(&format!("the configuration has {layers} layers"));
             }
+            let has = |part: &str| rest.contains(part);
             if rest.ends_with(".bias") {
-                return Err(self.weights.fault(tensor.name, "biases are not supported"));
+                return refuse("biases are not supported");
+            }
+            if has("_sub_norm") && self.config.architecture != Architecture::BitNet {
+                return refuse("only BitNet has such a norm");
+            }
+            if (has(".q_norm") || has(".k_norm")) && self.config.architecture != Architecture::Qwen3
+            {
+                return refuse("only Qwen 3 has such a norm");
             }
         }
         Ok(())
+    }
+
+    /// What divides the rotary frequencies, in files that say it.
+    fn rope_factors(&self) -> Result<Option<Vec<f32>>> {
+        if !self.weights.is_gguf() || self.weights.info(GGUF_ROPE_FREQS).is_none() {
+            return Ok(None);
+        }
+        let tensor = self.dense(GGUF_ROPE_FREQS, &[self.config.head_dim / 2])?;
+        let factors = tensor.to_dtype(BitNetDType::F32)?.to_vec::<f32>()?;
+        match factors.iter().find(|factor| !factor.is_normal() || **factor < 0.0) {
+            Some(factor) => Err(self.weights.fault(GGUF_ROPE_FREQS, format!("holds {factor}"))),
+            None => Ok(Some(factors)),
+        }
     }
 
     fn layer(&self, index: usize) -> Result<DecoderLayer> {
@@ -114,7 +167,14 @@ impl Loader<'_> {
         let norm = |name: &str, width: usize| self.norm(&format!("{prefix}.{name}.weight"), width);
         let sub_norm = |name: &str, width: usize| match config.architecture {
             Architecture::BitNet => norm(name, width).map(Some),
-            Architecture::Llama => Ok(None),
+            Architecture::Llama | Architecture::Qwen3 => Ok(None),
+        };
+        let head_norms = match config.architecture {
+            Architecture::Qwen3 => Some(HeadNorms {
+                query: norm("self_attn.q_norm", head_dim)?,
+                key: norm("self_attn.k_norm", head_dim)?,
+            }),
+            Architecture::BitNet | Architecture::Llama => None,
         };
         let projection = |parts: &[(&str, usize)], inner: usize| {
             let names: Vec<_> =
@@ -133,6 +193,7 @@ impl Loader<'_> {
                     ],
                     hidden,
                 )?,
+                head_norms,
                 sub_norm: sub_norm("self_attn.attn_sub_norm", attention_width)?,
                 output: projection(&[("self_attn.o_proj", hidden)], attention_width)?,
                 heads,
@@ -155,24 +216,78 @@ impl Loader<'_> {
         let mut ternary = Vec::new();
         let mut dense = Vec::new();
         for (name, out) in parts {
-            match self.config.ternary(name) {
-                Some((scale, mode)) => {
-                    ternary.push(self.ternary(name, [*out, inner], scale, mode)?)
+            let shape = [*out, inner];
+            let weight = match self.config.ternary(name) {
+                Some((scale, mode)) => Some(self.ternary(name, shape, scale, mode)?),
+                None if self.config.weight_format == WeightFormat::ByTensor => {
+                    self.ternary_by_type(name, shape)?
                 }
-                None => dense.push(self.dense(&format!("{name}.weight"), &[*out, inner])?),
+                None => None,
+            };
+            match weight {
+                Some(weight) => ternary.push(weight),
+                None => dense.push(self.dense(&format!("{name}.weight"), &shape)?),
             }
         }
         if ternary.is_empty() {
             return Ok(Projection::Dense(Linear::new(dense)));
         }
-        let (name, _) = &parts[0];
+        let name = self.weights.stored_name(&format!("{}.weight", parts[0].0));
         if !dense.is_empty() {
-            let reason = "modules_to_not_convert splits layers that are computed together";
-            return Err(self.weights.fault(&format!("{name}.weight"), reason));
+            let reason = "is computed together with others, of which some are ternary and some not";
+            return Err(self.weights.fault(&name, reason));
         }
         let layer = BitLinear::new(&ternary.iter().collect::<Vec<_>>())
-            .map_err(|error| self.weights.fault(&format!("{name}.weight"), error.to_string()))?;
+            .map_err(|error| self.weights.fault(&name, error.to_string()))?;
         Ok(Projection::Ternary(layer))
+    }
+
+    /// The ternary weight of a projection whose stored type says whether it is one; `None` where
+    /// it is not.
+    fn ternary_by_type(&self, name: &str, shape: [usize; 2]) -> Result<Option<BitNetTensor>> {
+        let weight_name = self.weights.stored_name(&format!("{name}.weight"));
+        let Some(info) = self.weights.info(&weight_name) else {
+            return Err(self.weights.fault(&weight_name, "is missing"));
+        };
+        let fault = |reason: String| self.weights.fault(&weight_name, reason);
+        let is_bitnet = self.config.architecture == Architecture::BitNet;
+        let weight = match info.dtype {
+            StoredType::Blocks(ty) if blocks::may_be_ternary(ty) => {
+                self.expect_shape(&weight_name, info.shape, &shape)?;
+                let bytes = self.weights.bytes(&weight_name)?;
+                let weight = blocks::ternary(ty, bytes, shape, self.i2_s_block).map_err(fault)?;
+                match weight {
+                    Some(weight) => weight.to_device(self.device)?,
+                    None => return Ok(None),
+                }
+            }
+            StoredType::Blocks(ty @ (GgmlType::TL1 | GgmlType::TL2)) => {
+                return Err(fault(blocks::refusal(ty)));
+            }
+            StoredType::Blocks(ty) if is_bitnet => {
+                let reason = "the projections of a BitNet model are ternary, or floats to be made so";
+                return Err(fault(format!("is {ty}: {reason}")));
+            }
+            // BitNet's projections are ternary by definition; some converters write them as floats.
+            StoredType::Plain(_) if is_bitnet => {
+                let masters = self.dense(&format!("{name}.weight"), &shape)?;
+                match ternary_already(&masters)? {
+                    Some(weight) => weight,
+                    None => masters.ternarize().map_err(|error| fault(error.to_string()))?,
+                }
+            }
+            _ => return Ok(None),
+        };
+        let scale_name = self.weights.stored_name(&format!("{name}.weight_scale"));
+        if self.weights.info(&scale_name).is_none() {
+            return Ok(Some(weight));
+        }
+        let factor = self.scale(&scale_name)?;
+        let Some((layout, codes, scales)) = weight.ternary_parts() else {
+            return Err(fault("has no codes".to_owned()));
+        };
+        let scales = scales.mul(factor)?;
+        Ok(Some(BitNetTensor::ternary_from_parts(layout, codes.clone(), scales, shape)?))
     }
 
     fn ternary(
@@ -229,6 +344,7 @@ impl Loader<'_> {
 
     fn norm(&self, name: &str, width: usize) -> Result<RmsNorm> {
         let weight = self.dense(name, &[width])?;
+        let name = &self.weights.stored_name(name);
         // Found here it has a name; found in the logits it would have none.
         let values = weight.to_dtype(BitNetDType::F32)?.to_vec::<f32>()?;
         if let Some(index) = values.iter().position(|value| !value.is_finite()) {
@@ -238,6 +354,7 @@ impl Loader<'_> {
     }
 
     fn dense(&self, name: &str, shape: &[usize]) -> Result<BitNetTensor> {
+        let name = &self.weights.stored_name(name);
         let tensor = self.weights.tensor(name)?;
         self.expect(
             name,
@@ -260,13 +377,51 @@ impl Loader<'_> {
             let reason = format!("is {}, expected {}", tensor.dtype(), expected.join(" or "));
             return Err(self.weights.fault(name, reason));
         }
-        if **tensor.shape() != *shape {
-            let reason =
-                format!("has the shape {}, the configuration needs {shape:?}", tensor.shape());
-            return Err(self.weights.fault(name, reason));
-        }
-        Ok(())
+        self.expect_shape(name, tensor.shape(), shape)
     }
+
+    fn expect_shape(&self, name: &str, found: &[usize], expected: &[usize]) -> Result<()> {
+        if found == expected {
+            return Ok(());
+        }
+        let reason = format!("has the shape {found:?}, the configuration needs {expected:?}");
+        Err(self.weights.fault(name, reason))
+    }
+}
+
+/// Floats of which all are zero or of one magnitude, as a ternary weight: what a ternary weight was
+/// before somebody wrote it as floats.
+fn ternary_already(weight: &BitNetTensor) -> Result<Option<BitNetTensor>> {
+    let magnitude = weight.to_dtype(BitNetDType::F32)?.abs()?;
+    let largest = magnitude.amax(&[0, 1], false)?.item::<f32>()?;
+    let values = magnitude.to_vec::<f32>()?;
+    if !largest.is_normal() || values.iter().any(|&value| value != 0.0 && value != largest) {
+        return Ok(None);
+    }
+    let codes = weight.to_dtype(BitNetDType::F32)?.sign()?.to_dtype(BitNetDType::I8)?;
+    let (rows, columns) = (weight.shape()[0], weight.shape()[1]);
+    let scales = BitNetTensor::full([rows], largest)?.to_device(weight.device())?;
+    let parts =
+        BitNetTensor::ternary_from_parts(TernaryLayout::Bytes, codes, scales, [rows, columns])?;
+    Ok(Some(parts))
+}
+
+/// How the I2_S tensors of these files are laid out: nothing in them says it, so the first layers
+/// are asked which of the two lengths fits to the norms before them.
+fn i2_s_block(config: &ModelConfig, weights: &WeightFiles) -> I2sBlock {
+    const LAYERS: usize = 4;
+    let evidence = (0..config.num_hidden_layers.min(LAYERS)).filter_map(|layer| {
+        let stored = |name: &str| weights.stored_name(&format!("model.layers.{layer}.{name}.weight"));
+        let projection = weights.info(&stored("mlp.gate_proj"))?;
+        let &[rows, columns] = projection.shape else { return None };
+        if projection.dtype != StoredType::Blocks(GgmlType::I2_S) {
+            return None;
+        }
+        let norm = weights.tensor(&stored("post_attention_layernorm")).ok()?;
+        let norm = norm.to_dtype(BitNetDType::F32).ok()?.to_vec::<f32>().ok()?;
+        blocks::evidence_for_64(weights.bytes(projection.name).ok()?, [rows, columns], &norm)
+    });
+    blocks::i2_s_block(&evidence.collect::<Vec<_>>())
 }
 
 pub(super) fn gate_kind(activation: Activation) -> GateKind {

@@ -1,12 +1,15 @@
 //! A loaded model: its configuration, parameters, tokenizer and chat template.
 
 mod activations;
+mod blocks;
 mod decoder;
 mod files;
 mod head;
 mod kv_cache;
 mod load;
 mod synthetic;
+pub mod tensor_names;
+mod weights;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,9 +24,10 @@ use crate::tokenizer::Tokenizer;
 
 pub use activations::Activations;
 pub use decoder::{Decoder, DecoderLayer, LogitsOf};
-pub use files::{EmbeddedModel, ModelFiles, TensorInfo, WeightFiles};
+pub use files::{EmbeddedModel, ModelFiles};
 pub use head::HeadPrecision;
 pub use kv_cache::{KvCache, LayerCache};
+pub use weights::{StoredType, TensorInfo, WeightFiles};
 
 /// The longest context that is prepared for unless [`LoadOptions::context`] says otherwise, in
 /// tokens; a model's own limit may be lower.
@@ -80,7 +84,7 @@ struct TextProcessing {
 }
 
 impl Model {
-    /// Loads the model in the directory `path`.
+    /// Loads the model at `path`: a GGUF file, or a directory (see [`ModelFiles::open`]).
     ///
     /// # Errors
     /// Names the file, the tensor or key, and the reason.
@@ -93,35 +97,22 @@ impl Model {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn from_files(files: &ModelFiles, options: &LoadOptions<'_>) -> Result<Arc<Self>> {
-        let in_config = |error| LlmError::Config { origin: files.origin.clone(), error };
-        let in_file = |reason: String| LlmError::Model { origin: files.origin.clone(), reason };
-        let config = ModelConfig::from_json(&files.config).map_err(in_config)?;
-        let generation_config = match &files.generation_config {
-            Some(json) => GenerationConfig::from_json(json).map_err(in_config)?,
-            None => GenerationConfig::default(),
-        };
-        let tokenizer_config = files.tokenizer_config.as_deref();
-        let mut tokenizer = Tokenizer::from_json(&files.tokenizer, tokenizer_config)
-            .map_err(|error| in_file(error.to_string()))?;
+        let config = files.config()?;
+        let generation_config = files.generation_config()?;
         let bos = config.bos_token_id.or(generation_config.bos_token_id);
-        if let (None, Some(id)) = (tokenizer_config, bos) {
-            tokenizer = tokenizer.with_bos(id);
-        }
+        let tokenizer = files.tokenizer(bos)?;
         if tokenizer.vocab_size() > config.vocab_size {
-            return Err(in_file(format!(
-                "tokenizer.json has {} tokens, the embedding only {} (vocab_size in config.json)",
+            return Err(files.fault(format!(
+                "the tokenizer has {} tokens, the embedding only {} ({})",
                 tokenizer.vocab_size(),
-                config.vocab_size
+                config.vocab_size,
+                files.config_name()
             )));
         }
-        let template_file = files.chat_template.as_deref().map(std::str::from_utf8).transpose();
-        let template_file =
-            template_file.map_err(|error| in_file(format!("chat_template.jinja: {error}")))?;
-        let chat_template = ChatTemplate::from_files(&tokenizer, tokenizer_config, template_file)
-            .map_err(|error| in_file(error.to_string()))?;
+        let chat_template = files.chat_template(&tokenizer)?;
 
         let context = context_of(&config, options)?;
-        let decoder = load::load(&config, &files.weights, options, context)?;
+        let decoder = load::load(&config, files.weights(), options, context)?;
         release_loading_memory();
         let stop_ids = stop_ids(&config, &generation_config, &tokenizer, chat_template.as_ref());
         Ok(Arc::new(Self {
@@ -193,8 +184,8 @@ impl Model {
         self.text.as_ref()?.chat_template.as_ref()
     }
 
-    /// The tokens that end an answer: of `config.json`, `generation_config.json`, and the end of an
-    /// assistant's turn in the chat template.
+    /// The tokens that end an answer: of `config.json` and `generation_config.json` or of a GGUF
+    /// file's metadata, and the end of an assistant's turn in the chat template.
     pub fn stop_ids(&self) -> &[u32] {
         &self.stop_ids
     }

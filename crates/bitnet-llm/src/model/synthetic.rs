@@ -5,7 +5,7 @@ use bitnet_tensor::{BitNetDType, BitNetTensor, TernaryLayout};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
-use super::decoder::{AttentionBlock, Decoder, DecoderLayer, FeedForward};
+use super::decoder::{AttentionBlock, Decoder, DecoderLayer, FeedForward, HeadNorms};
 use super::head::OutputHead;
 use super::load::{gate_kind, rotary};
 use super::{LoadOptions, Progress};
@@ -26,7 +26,13 @@ pub(super) fn decoder(
     let norm = |width: usize| RmsNorm::new(&BitNetTensor::full([width], 1.0f32)?, eps);
     let sub_norm = |width: usize| match config.architecture {
         Architecture::BitNet => norm(width).map(Some),
-        Architecture::Llama => Ok(None),
+        Architecture::Llama | Architecture::Qwen3 => Ok(None),
+    };
+    let head_norms = || match config.architecture {
+        Architecture::Qwen3 => {
+            Ok(Some(HeadNorms { query: norm(head_dim)?, key: norm(head_dim)? }))
+        }
+        Architecture::BitNet | Architecture::Llama => bitnet_tensor::Result::Ok(None),
     };
     let mut layers = Vec::new();
     for index in 0..config.num_hidden_layers {
@@ -34,6 +40,7 @@ pub(super) fn decoder(
             attention: AttentionBlock {
                 input_norm: norm(hidden)?,
                 qkv: random.projection((heads + 2 * kv_heads) * head_dim, hidden)?,
+                head_norms: head_norms()?,
                 sub_norm: sub_norm(heads * head_dim)?,
                 output: random.projection(hidden, heads * head_dim)?,
                 heads,
@@ -59,7 +66,7 @@ pub(super) fn decoder(
         embedding: Embedding::new(embedding),
         layers,
         norm: norm(hidden)?,
-        rotary: rotary(config, context, options.device)?,
+        rotary: rotary(config, None, context, options.device)?,
     })
 }
 

@@ -1,9 +1,11 @@
 //! Text to token ids and back: the crate `tokenizers` plus the settings of `tokenizer_config.json`
-//! that decide whether a text gets a beginning-of-text token.
+//! or of a GGUF file that decide whether a text gets a beginning-of-text token.
 //!
 //! A BOS too many or too few changes every logit without any error, so the decision is made once,
 //! at load, from what the files say (see [`BosPolicy::Auto`]).
 
+mod gguf;
+mod pre_tokenizer;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -14,6 +16,8 @@ use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
 use crate::text_stream::TextStream;
+
+pub use gguf::{GgufVocabulary, TokenType};
 
 const TOKENIZER_FILE: &str = "tokenizer.json";
 const CONFIG_FILE: &str = "tokenizer_config.json";
@@ -101,7 +105,17 @@ impl Tokenizer {
         let eos = special("eos_token").map_err(|r| load(CONFIG_FILE, r))?;
         let prefix = automatic_prefix(&tokenizer, &config, bos.as_ref().map(|(id, _)| *id))?;
         let decoder = decoder_kind(&tokenizer);
-        Ok(Self { shared: Arc::new(Shared { tokenizer, decoder, bos, eos, prefix }) })
+        Ok(Self::from_parts(tokenizer, decoder, bos, eos, prefix))
+    }
+
+    fn from_parts(
+        tokenizer: tokenizers::Tokenizer,
+        decoder: DecoderKind,
+        bos: Option<(u32, String)>,
+        eos: Option<(u32, String)>,
+        prefix: Vec<u32>,
+    ) -> Self {
+        Self { shared: Arc::new(Shared { tokenizer, decoder, bos, eos, prefix }) }
     }
 
     /// The same with the token `id` as beginning of text: for a model without
@@ -250,6 +264,14 @@ pub enum TokenizerError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The tokenizer's metadata in a GGUF file is malformed or asks for what is not supported.
+    #[error("tokenizer.ggml.{key}: {reason}")]
+    Metadata {
+        /// The key, without its prefix.
+        key: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The text cannot be expressed in the vocabulary.
     #[error("cannot encode the text: {reason}")]
     Encode {
@@ -263,7 +285,7 @@ pub enum TokenizerError {
         reason: String,
     },
     /// A beginning-of-text token was demanded and the tokenizer names none.
-    #[error("the tokenizer names no beginning-of-text token (bos_token in {CONFIG_FILE})")]
+    #[error("the tokenizer names no beginning-of-text token (bos_token in {CONFIG_FILE}, tokenizer.ggml.bos_token_id in GGUF)")]
     NoBos,
 }
 
