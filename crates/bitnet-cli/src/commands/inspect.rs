@@ -9,7 +9,8 @@ use bitnet::HeadPrecision;
 use bitnet::llm::config::{
     Activation, Architecture, ModelConfig, QuantizationMode, ScaleConvention, WeightFormat,
 };
-use bitnet::llm::model::{DEFAULT_CONTEXT, TensorInfo};
+use bitnet::llm::model::tensor_names::hugging_face_name;
+use bitnet::llm::model::{DEFAULT_CONTEXT, StoredType, TensorInfo};
 use clap::Args;
 use serde::Serialize;
 
@@ -25,7 +26,8 @@ Examples:
   bitnet inspect
   bitnet inspect path/to/model --json")]
 pub(crate) struct Arguments {
-    /// The model's directory [default: the model inside of the program]
+    /// The model: a directory as on Hugging Face, or a GGUF file [default: the model inside of the
+    /// program]
     model: Option<PathBuf>,
 
     /// The context that memory is counted for, in tokens [default: the model's own limit, up to
@@ -131,8 +133,11 @@ fn describe(
     context: Option<usize>,
 ) -> Description {
     let is_ternary = |tensor: &TensorInfo<'_>| {
-        let projection = tensor.name.strip_suffix(".weight").filter(|name| name.ends_with("_proj"));
-        projection.is_some_and(|name| config.ternary(name).is_some())
+        let name = hugging_face_name(tensor.name).unwrap_or_else(|| tensor.name.to_owned());
+        let projection = name.strip_suffix(".weight").filter(|name| name.ends_with("_proj"));
+        let by_type = config.weight_format == WeightFormat::ByTensor
+            && matches!(tensor.dtype, StoredType::Blocks(ty) if ty.is_ternary());
+        projection.is_some_and(|name| config.ternary(name).is_some() || by_type)
     };
     let (mut parameters, mut ternary_parameters, mut rows) = (0u64, 0u64, 0u64);
     let (mut total_bytes, mut ternary_bytes) = (0u64, 0u64);
@@ -143,10 +148,10 @@ fn describe(
             ternary_bytes += bytes;
             continue;
         }
-        let elements = (tensor.bytes / tensor.dtype.size()) as u64;
+        let elements = tensor.elements() as u64;
         if is_ternary(tensor) {
             // A packed byte holds four weights, of four rows.
-            let packed = if tensor.dtype.size() == 1 { 4 } else { 1 };
+            let packed = if tensor.dtype.name() == "U8" { 4 } else { 1 };
             ternary_parameters += elements * packed;
             parameters += elements * packed;
             rows += tensor.shape.first().map_or(0, |&rows| rows as u64) * packed;
@@ -174,6 +179,7 @@ fn describe(
         architecture: match config.architecture {
             Architecture::BitNet => "bitnet",
             Architecture::Llama => "llama",
+            Architecture::Qwen3 => "qwen3",
             _ => "other",
         },
         hidden_size: config.hidden_size,
@@ -192,6 +198,7 @@ fn describe(
         tie_word_embeddings: config.tie_word_embeddings,
         weight_format: match config.weight_format {
             WeightFormat::Dense => "dense",
+            WeightFormat::ByTensor => "as each tensor's type says",
             WeightFormat::Ternary { mode: QuantizationMode::Online, .. } => {
                 "float masters, ternary when loaded"
             }

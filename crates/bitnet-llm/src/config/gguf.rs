@@ -98,8 +98,7 @@ impl ModelConfig {
         let heads_key = key("attention.head_count");
         let hidden_key = key("embedding_length");
         let num_attention_heads = per_layer(&fields, &heads_key)?;
-        let num_attention_heads =
-            num_attention_heads.ok_or_else(|| fields.missing(&heads_key))?;
+        let num_attention_heads = num_attention_heads.ok_or_else(|| fields.missing(&heads_key))?;
         let hidden_size = fields.require_dimension(&hidden_key)?;
         let head_dim = match fields.dimension(&key("attention.key_length"))? {
             Some(head_dim) => head_dim,

@@ -5,8 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use bitnet_formats::FormatError;
-use bitnet_formats::gguf::{Metadata, ShardName};
+use bitnet_formats::gguf::ShardName;
 use bitnet_formats::shards::ShardIndex;
 
 use super::weights::{SINGLE_FILE, WeightFiles};
@@ -171,7 +170,8 @@ impl ModelFiles {
             }
             Description::Gguf => {
                 let gguf = self.weights.gguf()?;
-                let vocabulary = vocabulary(gguf.metadata(), gguf.architecture());
+                let vocabulary =
+                    GgufVocabulary::from_metadata(gguf.metadata(), gguf.architecture());
                 let vocabulary = vocabulary.map_err(|error| error.in_file(&self.origin))?;
                 let tokenizer = Tokenizer::from_gguf(&vocabulary);
                 tokenizer.map_err(|error| self.fault(error.to_string()))
@@ -218,30 +218,6 @@ impl ModelFiles {
     pub(super) fn fault(&self, reason: String) -> LlmError {
         LlmError::Model { origin: self.origin.clone(), reason }
     }
-}
-
-/// The metadata `tokenizer.ggml.…`.
-fn vocabulary<'a>(
-    metadata: &Metadata<'a>,
-    architecture: Option<&str>,
-) -> std::result::Result<GgufVocabulary<'a>, FormatError> {
-    let list = |key: &str| metadata.get(key).map(Option::unwrap_or_default);
-    let pre = metadata.get("tokenizer.ggml.pre")?;
-    // Converters for BitNet leave it out: their models have the tokenizer of Llama 3.
-    let is_bitnet = architecture.is_some_and(|name| name.starts_with("bitnet"));
-    Ok(GgufVocabulary {
-        model: metadata.require("tokenizer.ggml.model")?,
-        pre: pre.or(is_bitnet.then_some("llama-bpe")),
-        tokens: metadata.require("tokenizer.ggml.tokens")?,
-        token_types: metadata.get("tokenizer.ggml.token_type")?.unwrap_or_default(),
-        scores: metadata.get("tokenizer.ggml.scores")?.unwrap_or_default(),
-        merges: list("tokenizer.ggml.merges")?,
-        bos_token_id: metadata.get("tokenizer.ggml.bos_token_id")?,
-        eos_token_id: metadata.get("tokenizer.ggml.eos_token_id")?,
-        unknown_token_id: metadata.get("tokenizer.ggml.unknown_token_id")?,
-        add_bos_token: metadata.get("tokenizer.ggml.add_bos_token")?,
-        add_space_prefix: metadata.get("tokenizer.ggml.add_space_prefix")?,
-    })
 }
 
 fn begins_with_magic(path: &Path) -> io::Result<bool> {

@@ -27,12 +27,8 @@ pub(super) fn load(
     options: &LoadOptions<'_>,
     context: usize,
 ) -> Result<Decoder> {
-    let loader = Loader {
-        config,
-        weights,
-        device: options.device,
-        i2_s_block: i2_s_block(config, weights),
-    };
+    let loader =
+        Loader { config, weights, device: options.device, i2_s_block: i2_s_block(config, weights) };
     let total = config.num_hidden_layers;
     let report = |done: usize| {
         if let Some(progress) = options.progress {
@@ -265,7 +261,8 @@ impl Loader<'_> {
                 return Err(fault(blocks::refusal(ty)));
             }
             StoredType::Blocks(ty) if is_bitnet => {
-                let reason = "the projections of a BitNet model are ternary, or floats to be made so";
+                let reason =
+                    "the projections of a BitNet model are ternary, or floats to be made so";
                 return Err(fault(format!("is {ty}: {reason}")));
             }
             // BitNet's projections are ternary by definition; some converters write them as floats.
@@ -393,8 +390,8 @@ impl Loader<'_> {
 /// before somebody wrote it as floats.
 fn ternary_already(weight: &BitNetTensor) -> Result<Option<BitNetTensor>> {
     let magnitude = weight.to_dtype(BitNetDType::F32)?.abs()?;
-    let largest = magnitude.amax(&[0, 1], false)?.item::<f32>()?;
     let values = magnitude.to_vec::<f32>()?;
+    let largest = values.iter().copied().fold(0.0, f32::max);
     if !largest.is_normal() || values.iter().any(|&value| value != 0.0 && value != largest) {
         return Ok(None);
     }
@@ -411,7 +408,8 @@ fn ternary_already(weight: &BitNetTensor) -> Result<Option<BitNetTensor>> {
 fn i2_s_block(config: &ModelConfig, weights: &WeightFiles) -> I2sBlock {
     const LAYERS: usize = 4;
     let evidence = (0..config.num_hidden_layers.min(LAYERS)).filter_map(|layer| {
-        let stored = |name: &str| weights.stored_name(&format!("model.layers.{layer}.{name}.weight"));
+        let stored =
+            |name: &str| weights.stored_name(&format!("model.layers.{layer}.{name}.weight"));
         let projection = weights.info(&stored("mlp.gate_proj"))?;
         let &[rows, columns] = projection.shape else { return None };
         if projection.dtype != StoredType::Blocks(GgmlType::I2_S) {

@@ -28,11 +28,11 @@ pub(super) fn decoder(
         Architecture::BitNet => norm(width).map(Some),
         Architecture::Llama | Architecture::Qwen3 => Ok(None),
     };
-    let head_norms = || match config.architecture {
-        Architecture::Qwen3 => {
-            Ok(Some(HeadNorms { query: norm(head_dim)?, key: norm(head_dim)? }))
-        }
-        Architecture::BitNet | Architecture::Llama => bitnet_tensor::Result::Ok(None),
+    let head_norms = || -> bitnet_tensor::Result<Option<HeadNorms>> {
+        Ok(match config.architecture {
+            Architecture::Qwen3 => Some(HeadNorms { query: norm(head_dim)?, key: norm(head_dim)? }),
+            Architecture::BitNet | Architecture::Llama => None,
+        })
     };
     let mut layers = Vec::new();
     for index in 0..config.num_hidden_layers {

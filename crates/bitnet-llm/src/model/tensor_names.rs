@@ -100,7 +100,8 @@ mod tests {
                 assert_eq!(hugging_face_name(&gguf), Some(name));
             }
         }
-        for name in ["", "model.layers.x.mlp.up_proj.weight", "model.layers.1.mlp.weight", "blk.1"] {
+        for name in ["", "model.layers.x.mlp.up_proj.weight", "model.layers.1.mlp.weight", "blk.1"]
+        {
             assert_eq!(gguf_name(name), None);
             assert_eq!(hugging_face_name(name), None);
         }

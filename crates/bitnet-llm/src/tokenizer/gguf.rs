@@ -8,6 +8,8 @@
 
 use std::collections::HashMap;
 
+use bitnet_formats::FormatError;
+use bitnet_formats::gguf::Metadata;
 use tokenizers::decoders::byte_fallback::ByteFallback;
 use tokenizers::decoders::byte_level::ByteLevel;
 use tokenizers::decoders::fuse::Fuse;
@@ -72,6 +74,34 @@ pub struct GgufVocabulary<'a> {
     pub add_space_prefix: Option<bool>,
 }
 
+impl<'a> GgufVocabulary<'a> {
+    /// The keys `tokenizer.ggml.…` of a file. Converters for BitNet leave the pre-tokenizer out: for
+    /// an `architecture` of that family it is Llama 3's.
+    ///
+    /// # Errors
+    /// A key that must be there is missing, or one has another type.
+    pub fn from_metadata(
+        metadata: &Metadata<'a>,
+        architecture: Option<&str>,
+    ) -> Result<Self, FormatError> {
+        let is_bitnet = architecture.is_some_and(|name| name.starts_with("bitnet"));
+        let pre = metadata.get("tokenizer.ggml.pre")?;
+        Ok(Self {
+            model: metadata.require("tokenizer.ggml.model")?,
+            pre: pre.or(is_bitnet.then_some("llama-bpe")),
+            tokens: metadata.require("tokenizer.ggml.tokens")?,
+            token_types: metadata.get("tokenizer.ggml.token_type")?.unwrap_or_default(),
+            scores: metadata.get("tokenizer.ggml.scores")?.unwrap_or_default(),
+            merges: metadata.get("tokenizer.ggml.merges")?.unwrap_or_default(),
+            bos_token_id: metadata.get("tokenizer.ggml.bos_token_id")?,
+            eos_token_id: metadata.get("tokenizer.ggml.eos_token_id")?,
+            unknown_token_id: metadata.get("tokenizer.ggml.unknown_token_id")?,
+            add_bos_token: metadata.get("tokenizer.ggml.add_bos_token")?,
+            add_space_prefix: metadata.get("tokenizer.ggml.add_space_prefix")?,
+        })
+    }
+}
+
 /// The numbers in `tokenizer.ggml.token_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenType {
@@ -93,16 +123,9 @@ impl TokenType {
     /// The type of that number; `None` for 0 (undefined) and unknown ones.
     #[must_use]
     pub fn from_number(number: i32) -> Option<Self> {
-        [
-            Self::Normal,
-            Self::Unknown,
-            Self::Control,
-            Self::UserDefined,
-            Self::Unused,
-            Self::Byte,
-        ]
-        .into_iter()
-        .find(|kind| *kind as i32 == number)
+        [Self::Normal, Self::Unknown, Self::Control, Self::UserDefined, Self::Unused, Self::Byte]
+            .into_iter()
+            .find(|kind| *kind as i32 == number)
     }
 }
 
@@ -156,10 +179,9 @@ impl<'a> Checked<'a> {
         if count == 0 {
             return Err(refused("tokens", "is empty"));
         }
-        for (key, length) in [
-            ("token_type", vocabulary.token_types.len()),
-            ("scores", vocabulary.scores.len()),
-        ] {
+        for (key, length) in
+            [("token_type", vocabulary.token_types.len()), ("scores", vocabulary.scores.len())]
+        {
             if length != 0 && length != count {
                 return Err(refused(key, format!("has {length} entries for {count} tokens")));
             }
@@ -216,9 +238,7 @@ impl<'a> Checked<'a> {
         let Some(id) = id else { return Ok(None) };
         match self.texts.get(id as usize) {
             Some(text) => Ok(Some((id, text.clone()))),
-            None => {
-                Err(refused(key, format!("is {id}, the vocabulary has {}", self.texts.len())))
-            }
+            None => Err(refused(key, format!("is {id}, the vocabulary has {}", self.texts.len()))),
         }
     }
 
@@ -291,8 +311,7 @@ impl<'a> Checked<'a> {
         let to_sign = Replace::new(" ", SPACE).map_err(pattern)?;
         let to_space = Replace::new(SPACE, " ").map_err(pattern)?;
         let mut normalizers = Vec::new();
-        let mut decoders =
-            vec![to_space.into(), ByteFallback::new().into(), Fuse::new().into()];
+        let mut decoders = vec![to_space.into(), ByteFallback::new().into(), Fuse::new().into()];
         if prefix {
             normalizers.push(Prepend::new(SPACE.to_owned()).into());
             decoders.push(Strip::new(' ', 1, 0).into());
@@ -373,9 +392,8 @@ mod tests {
     }
 
     fn sentence_piece() -> GgufVocabulary<'static> {
-        static BYTES: std::sync::LazyLock<Vec<String>> = std::sync::LazyLock::new(|| {
-            (0..=255).map(|byte| format!("<0x{byte:02X}>")).collect()
-        });
+        static BYTES: std::sync::LazyLock<Vec<String>> =
+            std::sync::LazyLock::new(|| (0..=255).map(|byte| format!("<0x{byte:02X}>")).collect());
         let mut tokens = vec!["<unk>", "<s>", "</s>"];
         tokens.extend(BYTES.iter().map(String::as_str));
         let pieces = ["▁", "a", "b", "c", "ab", "bc", "▁a", "é"];

@@ -285,7 +285,9 @@ pub enum TokenizerError {
         reason: String,
     },
     /// A beginning-of-text token was demanded and the tokenizer names none.
-    #[error("the tokenizer names no beginning-of-text token (bos_token in {CONFIG_FILE}, tokenizer.ggml.bos_token_id in GGUF)")]
+    #[error(
+        "the tokenizer names no beginning-of-text token (bos_token in {CONFIG_FILE}, tokenizer.ggml.bos_token_id in GGUF)"
+    )]
     NoBos,
 }
 
