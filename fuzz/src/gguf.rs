@@ -89,7 +89,10 @@ fn check_round_trip(gguf: &Gguf<'_>) {
     let again = Gguf::parse(&first).expect("what was written is read");
     assert_eq!(again.tensors().len(), gguf.tensors().len());
     for (a, b) in again.tensors().iter().zip(gguf.tensors()) {
-        assert_eq!((a.name, a.ggml_type, &a.shape, a.data), (b.name, b.ggml_type, &b.shape, b.data));
+        assert_eq!(
+            (a.name, a.ggml_type, &a.shape, a.data),
+            (b.name, b.ggml_type, &b.shape, b.data)
+        );
     }
     assert_eq!(written(&again).as_deref(), Some(&*first));
 }

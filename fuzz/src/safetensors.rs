@@ -44,6 +44,9 @@ fn check(file: &SafeTensors<'_>, data: &[u8]) {
     assert_eq!(again.tensors().len(), file.tensors().len());
     for tensor in file.tensors() {
         let same = again.tensor(&tensor.name).expect("every tensor");
-        assert_eq!((same.dtype, &same.shape, same.data), (tensor.dtype, &tensor.shape, tensor.data));
+        assert_eq!(
+            (same.dtype, &same.shape, same.data),
+            (tensor.dtype, &tensor.shape, tensor.data)
+        );
     }
 }

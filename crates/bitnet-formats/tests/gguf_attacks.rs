@@ -361,6 +361,31 @@ fn lookup_tables_of_bitnet_cpp() {
     file.accepted().check_supported().unwrap();
 }
 
+/// The published files of ternary Bonsai: blocks of 128 under the id that llama.cpp later gave to
+/// blocks of 64. Where the next tensor begins decides.
+#[test]
+fn two_meanings_of_q2_0() {
+    let file = |first: u64, second: u64, data: usize| {
+        File::new(3, 0)
+            .tensor("a", &[256, 8], 42, 0)
+            .tensor("b", &[256, 8], 42, first)
+            .tensor("norm", &[8], 0, second)
+            .data(data)
+    };
+    let types = |file: File| -> Vec<GgmlType> {
+        file.accepted().tensors()[..2].iter().map(|tensor| tensor.ggml_type).collect()
+    };
+    // 8 rows of 2 blocks of 34 bytes, or of 4 blocks of 18.
+    assert_eq!(types(file(544, 1088, 1120)), [GgmlType::PQ2_0; 2]);
+    assert_eq!(types(file(576, 1152, 1184)), [GgmlType::Q2_0; 2]);
+    // Neither: one of them has no room for the blocks that the other one shows.
+    file(544, 1120, 1152).refused(&["tensor b", "overlap those of tensor a"]);
+    // A truncated file is called truncated, whatever its last tensor could be taken for.
+    let cut = File::new(2, 0).tensor("norm", &[8], 0, 0).tensor("a", &[256, 8], 42, 32);
+    cut.clone().data(32 + 544).refused(&["tensor a", "576 bytes", "truncated?"]);
+    cut.data(32 + 576).accepted();
+}
+
 #[test]
 fn rotated_weights() {
     let file = File::new(0, 1).entry("prism.hadamard.block_size", 1024);

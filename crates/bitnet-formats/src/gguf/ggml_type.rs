@@ -151,7 +151,8 @@ ggml_types! {
     NVFP4 = 40, 64, 36;
     /// One bit per value (±1), one f16 scale per 128.
     Q1_0 = 41, 128, 18;
-    /// 2-bit codes minus 1, one f16 scale per 64.
+    /// 2-bit codes minus 1, one f16 scale per 64. Files of PrismML from before llama.cpp knew this
+    /// type have the blocks of [`PQ2_0`](Self::PQ2_0) under its id; the reader tells them apart.
     Q2_0 = 42, 64, 18;
     /// ik_llama.cpp: ternary, 64 values in 13 bytes, one f16 scale per row.
     IQ1_BN = 134, 64, 13;

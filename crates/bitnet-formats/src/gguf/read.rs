@@ -102,8 +102,13 @@ impl<'a> Gguf<'a> {
         let (version, tensor_count, entry_count) = read_header(&mut cursor)?;
         let metadata = read_metadata(&mut cursor, entry_count)?;
         let alignment = alignment_of(&metadata)?;
-        let descriptions = read_descriptions(&mut cursor, tensor_count, &metadata)?;
+        let mut descriptions = read_descriptions(&mut cursor, tensor_count, &metadata)?;
         let data_start = cursor.position().checked_next_multiple_of(alignment);
+        let data_len = data_start.and_then(|start| bytes.len().checked_sub(start));
+        if has_long_q2_0_blocks(&descriptions, data_len.unwrap_or(0), alignment) {
+            let q2_0 = descriptions.iter_mut().filter(|d| d.ggml_type == GgmlType::Q2_0);
+            q2_0.for_each(|description| description.ggml_type = GgmlType::PQ2_0);
+        }
         let tensors = place(descriptions, bytes, data_start, alignment)?;
 
         let mut by_name = HashMap::with_capacity(tensors.len());
@@ -328,6 +333,47 @@ fn read_description<'a>(
         }
     };
     Ok(Description { name, ggml_type, shape, offset: cursor.u64()? })
+}
+
+/// Whether what calls itself Q2_0 in this file has the blocks of [`GgmlType::PQ2_0`].
+///
+/// Before llama.cpp gave id 42 to blocks of 64, PrismML published its ternary models with blocks of
+/// 128 under the same id; those files are still what one downloads. They show it: each tensor is
+/// followed by the next just where the shorter size ends, so that the longer one has no room.
+fn has_long_q2_0_blocks(
+    descriptions: &[Description<'_>],
+    data_len: usize,
+    alignment: usize,
+) -> bool {
+    let is_q2_0 = |description: &&Description<'_>| description.ggml_type == GgmlType::Q2_0;
+    if !descriptions.iter().any(|description| is_q2_0(&description)) {
+        return false;
+    }
+    let mut offsets: Vec<u64> = descriptions.iter().map(|d| d.offset).collect();
+    offsets.sort_unstable();
+    let mut without_room = 0;
+    for description in descriptions.iter().filter(is_q2_0) {
+        let sizes = [GgmlType::PQ2_0, GgmlType::Q2_0].map(|ty| ty.tensor_bytes(&description.shape));
+        let [Ok(short), Ok(long)] = sizes else {
+            return false;
+        };
+        let next = offsets.partition_point(|&offset| offset <= description.offset);
+        match offsets.get(next) {
+            Some(&next) => {
+                let room = next - description.offset;
+                if short.checked_next_multiple_of(alignment).map(|end| end as u64) != Some(room) {
+                    return false;
+                }
+                without_room += usize::from(long as u64 > room);
+            }
+            // The last one proves nothing: the file may be truncated.
+            None if description.offset.saturating_add(short as u64) > data_len as u64 => {
+                return false;
+            }
+            None => {}
+        }
+    }
+    without_room > 0
 }
 
 /// Finds each tensor's bytes and checks that they are the tensor's alone.

@@ -1,0 +1,35 @@
+//! The small files beside the weights: `config.json`, `generation_config.json`, and chat templates,
+//! which are compiled and rendered.
+
+use bitnet_llm::chat_template::{ChatTemplate, Message};
+use bitnet_llm::config::{GenerationConfig, ModelConfig};
+
+/// One input, read as each of them.
+pub fn run(data: &[u8]) {
+    if let Err(error) = ModelConfig::from_json(data) {
+        check_message(&error.to_string());
+    }
+    if let Err(error) = GenerationConfig::from_json(data) {
+        check_message(&error.to_string());
+    }
+    let Ok(source) = std::str::from_utf8(data) else {
+        return;
+    };
+    let Ok(template) = ChatTemplate::new(source, "<s>", "</s>") else {
+        return;
+    };
+    let conversation = [
+        Message::new("system", "Be brief."),
+        Message::new("user", "Hi {{ there }}"),
+        Message::new("assistant", "Hello"),
+        Message::new("user", "Bye"),
+    ];
+    for add_generation_prompt in [false, true] {
+        let _ = template.render(&conversation, add_generation_prompt);
+    }
+}
+
+/// A message fits a terminal, whatever the file holds.
+fn check_message(message: &str) {
+    assert!(message.len() < 4000, "{} bytes of message", message.len());
+}
