@@ -1,5 +1,7 @@
 //! Every input that fuzzing found worth keeping, replayed without a fuzzer.
 
+#![allow(unreachable_pub)] // what the fuzz targets reach in the modules included here
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,27 @@
+//! The vocabulary, as `tokenizer.json` or in the metadata of a GGUF file: whatever is accepted must
+//! encode and decode without a panic.
+
+use bitnet_llm::tokenizer::{BosPolicy, Tokenizer};
+
+const TEXT: &str = "ab a\n  Ġ▁é 日本 1234 I'll 🙂<s></s>";
+
+/// One input.
+pub fn run(data: &[u8]) {
+    let Ok(tokenizer) = Tokenizer::from_json(data, None) else {
+        return;
+    };
+    for policy in [BosPolicy::Auto, BosPolicy::Always, BosPolicy::Never] {
+        if let Ok(ids) = tokenizer.encode(TEXT, policy) {
+            for skip_special in [false, true] {
+                let _ = tokenizer.decode(&ids, skip_special);
+                let mut stream = tokenizer.stream(skip_special);
+                for &id in &ids {
+                    let _ = stream.push(id);
+                }
+            }
+        }
+    }
+    for id in 0..tokenizer.vocab_size().min(64) as u32 {
+        let _ = (tokenizer.token(id), tokenizer.token_bytes(id), tokenizer.is_special(id));
+    }
+}
