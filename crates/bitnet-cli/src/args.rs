@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use bitnet::HeadPrecision;
 use bitnet::llm::config::GenerationConfig;
 use bitnet::llm::sampler::SamplingParams;
+use bitnet::tensor::memory::{HybridMemoryPool, PoolConfig, parse_bytes};
 use clap::Args;
 
 /// Which model, and how it runs.
@@ -35,6 +36,9 @@ pub(crate) struct EngineArguments {
     #[command(flatten)]
     pub(crate) threads: ThreadArguments,
 
+    #[command(flatten)]
+    pub(crate) memory: MemoryArguments,
+
     /// Where to compute; `bitnet devices` lists them
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,
@@ -57,6 +61,29 @@ impl ThreadArguments {
         }
         bitnet::kernels::parallel::num_threads()
     }
+}
+
+/// How much memory tensors may take.
+#[derive(Args)]
+pub(crate) struct MemoryArguments {
+    /// The most memory for tensors, as 512MiB or 2G; weights used where they lie in a file do not
+    /// count [default: BITNET_MEMORY_LIMIT, else no limit]
+    #[arg(long, value_name = "SIZE", value_parser = byte_count)]
+    memory_limit: Option<usize>,
+}
+
+impl MemoryArguments {
+    /// Makes the memory pool of the process.
+    pub(crate) fn apply(&self) -> anyhow::Result<()> {
+        let mut config = PoolConfig::from_env()?;
+        config.limit_bytes = self.memory_limit.or(config.limit_bytes);
+        HybridMemoryPool::configure_global(config)?;
+        Ok(())
+    }
+}
+
+fn byte_count(text: &str) -> Result<usize, String> {
+    parse_bytes(text).ok_or_else(|| "not a number of bytes, as 512MiB or 2G".to_owned())
 }
 
 fn head_precision(text: &str) -> Result<HeadPrecision, String> {

@@ -37,6 +37,7 @@ pub(crate) fn with_options<T>(
     make: impl FnOnce(&LoadOptions<'_>) -> Result<T>,
 ) -> Result<T> {
     arguments.threads.apply();
+    arguments.memory.apply()?;
     let bar = RefCell::new(LazyBar::new("loading layers", quiet));
     let progress = |progress: Progress| bar.borrow_mut().update(progress.done, progress.total);
     make(&LoadOptions {

@@ -92,6 +92,14 @@ fn main() {
     println!("\nThe same with {threads} threads at once, nanoseconds per thread:");
     table(&SIZES, &all, rounds, |contender, bytes| on_threads(contender, bytes, threads));
 
+    println!("\nThe same on one thread, with and without tracking who holds what, nanoseconds:");
+    {
+        let tracking = PoolConfig::new().with_tracking(true);
+        let tracking = Pool("pool, tracking", HybridMemoryPool::with_config(tracking));
+        let both: [&dyn Contender; 2] = [&pool, &tracking];
+        table(&[1 << 10, 1 << 20], &both, rounds, |contender, bytes| time(contender, bytes, false));
+    }
+
     let fresh = PoolConfig::new().with_trim(TrimPolicy::Immediate);
     let fresh = Pool("pool, fresh", HybridMemoryPool::with_config(fresh));
     let small_pages = PoolConfig::new().with_trim(TrimPolicy::Immediate).with_huge_pages(false);

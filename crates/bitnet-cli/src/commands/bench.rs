@@ -9,7 +9,7 @@ use anyhow::Result;
 use bitnet::kernels::{Cpu, parallel};
 use bitnet::llm::config::ModelConfig;
 use bitnet::tensor::backend::profiler::Profile;
-use bitnet::tensor::memory::HybridMemoryPool;
+use bitnet::tensor::memory::{HybridMemoryPool, MemoryStats};
 use bitnet::{BitNetTensor, LlmError, Model, Session};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -131,6 +131,8 @@ struct Report {
     bandwidth_share: f64,
     /// Before the bandwidth was measured.
     peak_memory_bytes: Option<u64>,
+    /// Of tensors, at that time.
+    memory_pool: MemoryStats,
     load_seconds: f64,
     /// Of one more repetition, with --profile.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -155,6 +157,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let speed = measure(&model, arguments, quiet)?;
     let profile = arguments.profile.then(|| profile(&model, arguments)).transpose()?;
     let peak_memory_bytes = machine::peak_memory_bytes();
+    let memory_pool = HybridMemoryPool::global().stats();
 
     let kv_bytes_per_position: usize = {
         let mut cache = model.new_cache(1)?;
@@ -190,6 +193,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         memory_bandwidth_bytes_per_second: bandwidth,
         bandwidth_share: bytes_per_token as f64 * speed.decode / bandwidth,
         peak_memory_bytes,
+        memory_pool,
         load_seconds,
         operations: profile.as_ref().map(|profile| OperationReport::of(profile, bandwidth)),
         operations_share: profile
@@ -289,8 +293,9 @@ fn median(mut values: Vec<f64>) -> f64 {
 impl Report {
     fn text(&self) -> String {
         let memory = self.peak_memory_bytes.map_or_else(|| "unknown".to_owned(), output::bytes);
+        let pool = &self.memory_pool;
         format!(
-            "{}\n  prefill           {:.1} tokens/s ({} tokens)\n  decode            {:.1} tokens/s ({} tokens)\n  bytes per token   {} ({} weights, {} keys and values)\n  memory bandwidth  {}/s; decode uses {:.0} % of it\n  peak memory       {memory}\n  threads           {} on {} ({})\n  output head       {}\n",
+            "{}\n  prefill           {:.1} tokens/s ({} tokens)\n  decode            {:.1} tokens/s ({} tokens)\n  bytes per token   {} ({} weights, {} keys and values)\n  memory bandwidth  {}/s; decode uses {:.0} % of it\n  peak memory       {memory}\n  tensors           {} at most, {} reserved; {:.2} % of {} requests from the pool\n  threads           {} on {} ({})\n  output head       {}\n",
             self.model,
             self.prefill_tokens_per_second,
             self.prompt_tokens,
@@ -301,6 +306,10 @@ impl Report {
             output::bytes(self.kv_bytes_per_token),
             output::bytes(self.memory_bandwidth_bytes_per_second as u64),
             self.bandwidth_share * 100.0,
+            output::bytes(pool.peak_bytes as u64),
+            output::bytes(pool.peak_reserved_bytes as u64),
+            pool.hit_rate() * 100.0,
+            pool.hits + pool.misses,
             self.threads,
             self.cpu.as_deref().unwrap_or("an unknown processor"),
             self.instruction_set,

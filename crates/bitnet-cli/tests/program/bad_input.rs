@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::{Ended, TinyModel, layout, repository, run, run_with_input};
+use crate::support::{Ended, TinyModel, bitnet, layout, repository, run, run_with_input};
 
 const Q: &str = "model.layers.0.self_attn.q_proj.weight";
 
@@ -365,4 +365,21 @@ fn wrong_usage_has_status_2() {
         );
         assert!(!ended.stderr.is_empty());
     }
+}
+
+#[test]
+fn memory_that_does_not_suffice() {
+    let generate = |limit| run(&["generate", "Once", "-n", "2", "--memory-limit", limit]);
+    generate("1MiB").assert_error(&["do not fit into the limit of 1048576", "bytes held"]);
+    assert!(generate("512M").text().starts_with("Once"));
+    let wrong = generate("much");
+    assert_eq!(wrong.status, Some(2), "{wrong:?}");
+    assert!(wrong.stderr.contains("not a number of bytes"), "{wrong:?}");
+
+    let with_variable = |value: &str| {
+        let mut command = bitnet(&["generate", "Once", "-n", "2"]);
+        Ended::from(command.env("BITNET_MEMORY_LIMIT", value).output().expect("it starts"))
+    };
+    with_variable("1MiB").assert_error(&["limit of 1048576"]);
+    with_variable("much").assert_error(&["BITNET_MEMORY_LIMIT", "much"]);
 }

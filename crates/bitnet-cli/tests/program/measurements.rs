@@ -87,6 +87,7 @@ fn bench_has_every_field() {
         if cfg!(target_os = "linux") {
             assert_positive(&report, &["peak_memory_bytes"]);
         }
+        assert_positive(&report["memory_pool"], &["peak_bytes", "reserved_bytes", "hits"]);
         // Two bits for each of 25.2 million weights, 8 bits for each of 2.1 million in the head,
         // and their scales.
         let weights = report["weight_bytes_per_token"].as_f64().expect("a number");

@@ -12,6 +12,9 @@ pub(crate) fn bitnet(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bitnet"));
     command.args(arguments).stdin(Stdio::null());
     command.env_remove("BITNET_ISA").env_remove("BITNET_NUM_THREADS");
+    for name in ["LIMIT", "CACHE", "TRACKING"] {
+        command.env_remove(format!("BITNET_MEMORY_{name}"));
+    }
     command
 }
 

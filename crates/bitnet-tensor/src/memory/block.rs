@@ -21,6 +21,7 @@ pub struct PoolBlock {
 impl PoolBlock {
     #[inline]
     pub(super) fn new(held: Held, kind: Kind, length: usize) -> Self {
+        held.span.allow_touching(length);
         Self { held: Some(held), length, kind, tracked: false }
     }
 
@@ -67,6 +68,7 @@ impl Drop for PoolBlock {
     #[inline]
     fn drop(&mut self) {
         let Some(held) = self.held.take() else { return };
+        held.span.allow_touching(0);
         if self.tracked {
             held.shared.tracker.forget(held.span.address());
         }

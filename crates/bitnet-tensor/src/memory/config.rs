@@ -30,6 +30,7 @@ pub enum TrimPolicy {
 /// );
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct PoolConfig {
     /// The most that the pool reserves from the system, kept memory included; without it, what the

@@ -4,12 +4,14 @@
 #![allow(clippy::vec_box, reason = "fronts change places, and are some 800 bytes each")]
 
 use std::cell::RefCell;
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::shared::Shared;
 use super::size_class::{CLASS_COUNT, class_size};
 use super::span::Span;
+use super::sync::{AtomicU64, thread_local};
 use super::tally::Tally;
 
 /// A block and the pool that it belongs to. Blocks in a front keep their handle on the pool, so
@@ -142,6 +144,14 @@ impl Front {
         }
     }
 
+    /// Tells the pool that use moved by `change` outside of this front, together with what this
+    /// thread did not tell yet: in that order, so that the peak of one thread is exact.
+    pub(super) fn report_moved(&mut self, change: i64) {
+        self.pending += change;
+        self.highest = self.highest.max(self.pending);
+        self.report();
+    }
+
     pub(super) fn report(&mut self) {
         self.shared.usage.report(self.pending, self.highest);
         (self.pending, self.highest) = (0, 0);
@@ -189,17 +199,19 @@ pub(super) fn with_ready<R>(
 /// Calls `f` with this thread's front of the pool, made if there is none; `None` while the thread
 /// ends or in the middle of another call.
 pub(super) fn with<R>(shared: &Arc<Shared>, f: impl FnOnce(&mut Front) -> R) -> Option<R> {
+    // What this thread kept of pools that are gone is of no use any more. It goes when nothing is
+    // borrowed: with a pool go its callbacks, and what those hold may use a pool.
+    let mut gone = Vec::new();
     FRONTS
         .try_with(|fronts| {
             let mut fronts = fronts.try_borrow_mut().ok()?;
+            gone.extend(fronts.extract_if(.., |front| {
+                front.shared.word.is_closed() && !Arc::ptr_eq(&front.shared, shared)
+            }));
             match fronts.iter().position(|front| Arc::ptr_eq(&front.shared, shared)) {
                 Some(0) => {}
                 Some(place) => fronts.swap(0, place),
-                None => {
-                    // What this thread kept of pools that are gone is of no use any more.
-                    fronts.retain(|front| !front.shared.word.is_closed());
-                    fronts.insert(0, Box::new(Front::new(shared.clone())));
-                }
+                None => fronts.insert(0, Box::new(Front::new(shared.clone()))),
             }
             let front = fronts.first_mut()?;
             front.catch_up();
@@ -209,14 +221,15 @@ pub(super) fn with<R>(shared: &Arc<Shared>, f: impl FnOnce(&mut Front) -> R) -> 
         .flatten()
 }
 
-/// Calls `f` with this thread's front of the pool if there is one.
-pub(super) fn with_existing(shared: &Arc<Shared>, f: impl FnOnce(&mut Front)) {
-    let _ = FRONTS.try_with(|fronts| {
-        let Ok(mut fronts) = fronts.try_borrow_mut() else { return };
-        if let Some(front) = fronts.iter_mut().find(|front| Arc::ptr_eq(&front.shared, shared)) {
-            f(front);
-        }
+/// Calls `f` with this thread's front of the pool if there is one, and says whether there is.
+pub(super) fn with_existing(shared: &Shared, f: impl FnOnce(&mut Front)) -> bool {
+    let found = FRONTS.try_with(|fronts| {
+        let mut fronts = fronts.try_borrow_mut().ok()?;
+        let front = fronts.iter_mut().find(|front| ptr::eq(&*front.shared, shared))?;
+        f(front);
+        Some(())
     });
+    found.is_ok_and(|found| found.is_some())
 }
 
 /// Gives up this thread's front of the pool.
@@ -231,7 +244,7 @@ pub(super) fn remove(shared: &Arc<Shared>) {
 
 /// What asks something of all threads, in one word that every request compares.
 #[derive(Default)]
-pub(super) struct Word(std::sync::atomic::AtomicU64);
+pub(super) struct Word(AtomicU64);
 
 impl Word {
     /// No handle on the pool is left.

@@ -5,9 +5,11 @@
 //! `shared` knows when to go on to the next.
 
 mod block;
+mod bytes;
 mod central;
 mod clock;
 mod config;
+mod environment;
 mod front;
 mod large;
 mod pool;
@@ -23,6 +25,7 @@ mod tracking;
 mod usage;
 
 pub use block::PoolBlock;
+pub use bytes::parse_bytes;
 pub use config::{PoolConfig, TrimPolicy};
 pub use pool::HybridMemoryPool;
 pub use pressure::{PressureChange, PressureLevel, PressureSubscription};

@@ -47,6 +47,9 @@ pub struct HybridMemoryPool {
     handle: Arc<Handle>,
 }
 
+/// The pool of the process.
+static GLOBAL: OnceLock<HybridMemoryPool> = OnceLock::new();
+
 /// What the clones of a pool share: the pool closes when it goes.
 struct Handle {
     shared: Arc<Shared>,
@@ -79,14 +82,52 @@ impl HybridMemoryPool {
         pool
     }
 
-    /// The pool that host tensors use outside of [`with_pool`](super::with_pool).
+    /// The pool of the process, which host tensors use outside of [`with_pool`](super::with_pool).
+    /// Its first use makes it, as the environment says (see [`PoolConfig::from_env`]; what says
+    /// nothing is passed over with a warning), unless [`configure_global`](Self::configure_global)
+    /// did.
     pub fn global() -> &'static Self {
-        static GLOBAL: OnceLock<HybridMemoryPool> = OnceLock::new();
-        GLOBAL.get_or_init(Self::new)
+        GLOBAL.get_or_init(|| {
+            let config = PoolConfig::from_env().unwrap_or_else(|error| {
+                tracing::warn!("{error}");
+                PoolConfig::new()
+            });
+            Self::with_config(config)
+        })
     }
 
-    /// The pool of host memory that belongs to `device`: the global one for the CPU, one of its own
-    /// for each other device whose backend takes its memory from here.
+    /// Makes the [pool of the process](Self::global), before its first use: at the beginning of a
+    /// program.
+    ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// use bitnet_tensor::memory::{HybridMemoryPool, PoolConfig};
+    /// HybridMemoryPool::configure_global(PoolConfig::from_env()?.with_limit_bytes(1 << 20))?;
+    /// assert!(BitNetTensor::full([1 << 10], 0.5f32).is_ok());
+    /// assert!(BitNetTensor::full([1 << 20], 0.5f32).is_err());
+    /// // It is in use.
+    /// assert!(HybridMemoryPool::configure_global(PoolConfig::new()).is_err());
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`MemoryError`](crate::TensorOpError::MemoryError) when the pool was made before.
+    pub fn configure_global(config: PoolConfig) -> Result<&'static Self> {
+        let mut made = false;
+        let pool = GLOBAL.get_or_init(|| {
+            made = true;
+            Self::with_config(config)
+        });
+        if !made {
+            let reason = "the pool of the process was made before";
+            return Err(error!(MemoryError, "configure_global", &[], "{reason}"));
+        }
+        Ok(pool)
+    }
+
+    /// The pool of host memory that belongs to `device`: the [global](Self::global) one for the CPU,
+    /// one of its own, configured alike, for each other device whose backend takes its memory from
+    /// here.
     pub fn for_device(device: Device) -> Self {
         static OTHERS: Mutex<Vec<(Device, HybridMemoryPool)>> = Mutex::new(Vec::new());
         if device == Device::CPU {
@@ -96,7 +137,7 @@ impl HybridMemoryPool {
         match others.iter().find(|(other, _)| *other == device) {
             Some((_, pool)) => pool.clone(),
             None => {
-                let pool = Self::new();
+                let pool = Self::with_config(*Self::global().config());
                 others.push((device, pool.clone()));
                 pool
             }
@@ -331,12 +372,12 @@ mod tests {
         let blocks: Vec<_> = (0..100).filter_map(|i| pool.allocate(i * 1000).ok()).collect();
         let stats = pool.stats();
         assert_eq!((stats.live_blocks, stats.requested_bytes), (100, 4950 * 1000));
-        assert_eq!(stats.peak_bytes, stats.live_bytes);
+        assert_eq!(stats.peak_bytes, stats.current_bytes);
         assert!((0.0..0.25).contains(&stats.internal_fragmentation), "{stats}");
         assert_eq!(stats.size_classes.iter().map(|class| class.requests).sum::<u64>(), 100);
         drop(blocks);
         let stats = pool.stats();
-        assert_eq!((stats.live_blocks, stats.live_bytes, stats.requested_bytes), (0, 0, 0));
+        assert_eq!((stats.live_blocks, stats.current_bytes, stats.requested_bytes), (0, 0, 0));
         assert_eq!(pool.trim(), stats.cached_bytes);
         let stats = pool.stats();
         assert_eq!((stats.cached_bytes, stats.reserved_bytes), (0, 0));
@@ -370,14 +411,14 @@ mod tests {
                 }
             };
             assert!(pool.stats().reserved_bytes <= limit);
-            assert!(pool.stats().live_bytes > limit * 8 / 10, "{bytes}: {}", pool.stats());
+            assert!(pool.stats().current_bytes > limit * 8 / 10, "{bytes}: {}", pool.stats());
             assert!(error.to_string().contains("limit of 1048576"), "{error}");
             drop(held);
         }
         // What is kept of small blocks makes room for a large one.
         assert!(pool.allocate(limit).is_ok());
         assert!(pool.allocate(limit + 1).is_err());
-        assert_eq!(pool.stats().live_bytes, 0);
+        assert_eq!(pool.stats().current_bytes, 0);
     }
 
     #[test]
@@ -400,7 +441,7 @@ mod tests {
             }
         }
         let stats = pool.stats();
-        assert_eq!((stats.live_bytes, stats.live_blocks, stats.threads), (0, 0, 1));
+        assert_eq!((stats.current_bytes, stats.live_blocks, stats.threads), (0, 0, 1));
         assert!(stats.reserved_bytes < 40 << 20, "{stats}");
         assert_eq!(pool.trim(), stats.reserved_bytes);
     }

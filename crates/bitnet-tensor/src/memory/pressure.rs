@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 
-use super::PoolConfig;
+use super::config::PoolConfig;
 use super::shared::{Shared, lock};
-use std::sync::Mutex;
+use super::sync::{AtomicU8, AtomicU64, AtomicUsize, Mutex};
 
 /// How much of a pool's limit is in use. Without a limit it is always normal.
 #[derive(
@@ -62,7 +62,7 @@ pub struct PressureChange {
     /// What it is now.
     pub to: PressureLevel,
     /// The bytes in use that changed it.
-    pub live_bytes: usize,
+    pub current_bytes: usize,
     /// The pool's limit.
     pub limit_bytes: usize,
 }
@@ -134,7 +134,7 @@ impl Pressure {
             return None;
         }
         self.level.compare_exchange(from as u8, to as u8, Relaxed, Relaxed).ok()?;
-        Some(PressureChange { from, to, live_bytes: live, limit_bytes: marks.limit })
+        Some(PressureChange { from, to, current_bytes: live, limit_bytes: marks.limit })
     }
 
     /// Tells everybody. A callback may use the pool; one that panics does not stop the others.
@@ -206,7 +206,7 @@ mod tests {
         let mut seen = Vec::new();
         for live in [0, 499, 500, 450, 400, 399, 800, 701, 700, 699, 2000, 100, 500] {
             if let Some(change) = pressure.update(live) {
-                assert_eq!((change.live_bytes, change.limit_bytes), (live, 1000));
+                assert_eq!((change.current_bytes, change.limit_bytes), (live, 1000));
                 seen.push((live, change.from, change.to));
             }
         }

@@ -16,9 +16,9 @@ thread_local! {
 /// use bitnet_tensor::{BitNetDType, BitNetTensor};
 /// let pool = HybridMemoryPool::new();
 /// let x = with_pool(&pool, || BitNetTensor::zeros([256], BitNetDType::F32))?;
-/// assert_eq!(pool.stats().live_bytes, 1024);
+/// assert_eq!(pool.stats().current_bytes, 1024);
 /// drop(x);
-/// assert_eq!(pool.stats().live_bytes, 0);
+/// assert_eq!(pool.stats().current_bytes, 0);
 /// # Ok::<(), bitnet_tensor::TensorOpError>(())
 /// ```
 pub fn with_pool<R>(pool: &HybridMemoryPool, f: impl FnOnce() -> R) -> R {
@@ -31,8 +31,9 @@ pub fn with_pool<R>(pool: &HybridMemoryPool, f: impl FnOnce() -> R) -> R {
             drop(ended);
         }
     }
-    SCOPES.with(|scopes| scopes.borrow_mut().push(pool.clone()));
-    let _scope = Scope;
+    // Where the thread ends, in the destructor of another thread-local value, there are no scopes.
+    let begun = SCOPES.try_with(|scopes| scopes.borrow_mut().push(pool.clone()));
+    let _scope = begun.ok().map(|()| Scope);
     f()
 }
 

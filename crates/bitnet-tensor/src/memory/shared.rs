@@ -1,8 +1,8 @@
 //! What the handles, threads and blocks of one pool share, and the ways of a request that the
 //! thread's front cannot serve.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 
 use super::central::Central;
 use super::clock::Clock;
@@ -14,6 +14,7 @@ use super::size_class::{
     SMALL_LIMIT, aligned_class_of, class_of, class_size, large_size, slab_size,
 };
 use super::span::{PAGE, Region, Span};
+use super::sync::{AtomicI64, AtomicU64, AtomicUsize, Mutex, MutexGuard};
 use super::tally::{Tally, Totals};
 use super::tracking::{LiveReport, Tracker, count_pool};
 use super::usage::{MAX_GRAIN, Usage};
@@ -114,7 +115,7 @@ impl Shared {
             word,
             alignment: config.effective_alignment(),
             central: Central::new(),
-            heap: Mutex::default(),
+            heap: Mutex::new(Heap::default()),
             registry: Mutex::new(Registry { tallies: Vec::new(), retired: Totals::ZERO }),
             clock: Clock::default(),
             pressure: Pressure::new(&config),
@@ -197,9 +198,8 @@ impl Shared {
                     let mut block = None;
                     self.central.take(class, 1, |span| block = Some(span));
                     if let Some(span) = block {
-                        let size = class_size(class) as i64;
                         lock(&self.registry).retired.allocated(class, bytes);
-                        self.usage.report(size, size);
+                        self.moved(class_size(class) as i64);
                         return Ok((Held { span, shared: self.clone() }, Moved::Enough));
                     }
                 }
@@ -224,7 +224,7 @@ impl Shared {
         if let Some(held) = slot {
             shared.central.put(class, std::iter::once(held.span));
             lock(&shared.registry).retired.freed(class, bytes);
-            shared.usage.report(-(class_size(class) as i64), 0);
+            shared.moved(-(class_size(class) as i64));
         }
         shared.give_up_excess();
         shared.settle();
@@ -238,7 +238,7 @@ impl Shared {
         heap.counts.live_bytes += size;
         heap.counts.requested += bytes;
         drop(heap);
-        self.usage.report(size as i64, size as i64);
+        self.moved(size as i64);
         self.settle();
         Ok((Held { span, shared: self.clone() }, Kind::LARGE))
     }
@@ -252,9 +252,16 @@ impl Shared {
         heap.counts.requested -= bytes;
         heap.spans.give(span);
         drop(heap);
-        shared.usage.report(-(size as i64), 0);
+        shared.moved(-(size as i64));
         shared.give_up_excess();
         shared.settle();
+    }
+
+    /// Tells of a block that came or went without this thread's front.
+    fn moved(&self, change: i64) {
+        if !front::with_existing(self, |front| front.report_moved(change)) {
+            self.usage.report(change, change.max(0));
+        }
     }
 
     /// Looks at the pressure, after use moved.
@@ -328,6 +335,7 @@ impl Shared {
             return Err(Shortage::System);
         };
         self.misses.fetch_add(1, Relaxed);
+        span.allow_touching(0);
         let (span, rest) = span.split(length);
         lock(&self.heap).spans.add(region, rest);
         Ok(span)
@@ -335,11 +343,17 @@ impl Shared {
 
     fn reserve(&self, bytes: usize) -> Result<(), Shortage> {
         let limit = self.config.limit_bytes.unwrap_or(usize::MAX);
-        let within = |held: usize| held.checked_add(bytes).filter(|&sum| sum <= limit);
-        let before = self.reserved.try_update(Relaxed, Relaxed, within);
-        let before = before.map_err(|_| Shortage::Limit)?;
-        self.peak_reserved.fetch_max(before + bytes, Relaxed);
-        Ok(())
+        let mut held = self.reserved.load(Relaxed);
+        loop {
+            let sum = held.checked_add(bytes).filter(|&sum| sum <= limit).ok_or(Shortage::Limit)?;
+            match self.reserved.compare_exchange_weak(held, sum, Relaxed, Relaxed) {
+                Ok(_) => {
+                    self.peak_reserved.fetch_max(sum, Relaxed);
+                    return Ok(());
+                }
+                Err(other) => held = other,
+            }
+        }
     }
 
     pub(super) fn reserved(&self) -> usize {
@@ -407,14 +421,14 @@ impl Shared {
     pub(super) fn unregister(&self, tally: &Arc<Tally>) {
         let mut registry = lock(&self.registry);
         registry.tallies.retain(|other| !Arc::ptr_eq(other, tally));
-        registry.retired.add(tally);
+        registry.retired.add(std::slice::from_ref(tally));
     }
 
     /// What all threads counted, and how many they are.
     pub(super) fn totals(&self) -> (Totals, usize) {
         let registry = lock(&self.registry);
         let mut totals = registry.retired.clone();
-        registry.tallies.iter().for_each(|tally| totals.add(tally));
+        totals.add(&registry.tallies);
         (totals, registry.tallies.len())
     }
 
@@ -425,20 +439,19 @@ impl Shared {
 
     /// No handle is left: what is free goes back now, what is in use when it is freed.
     pub(super) fn close(self: &Arc<Self>) {
-        if self.word.has(Word::TRACKING) {
-            let leaks = self.tracker.report();
-            let on_leak = lock(&self.on_leak).take();
-            if !leaks.blocks.is_empty() {
-                match on_leak {
-                    Some(tell) => tell(leaks),
-                    None => tracing::warn!("a memory pool was dropped while in use: {leaks}"),
-                }
-            }
-            self.set_tracking(false);
-        }
+        let tracked = self.word.has(Word::TRACKING);
+        self.set_tracking(false);
         self.word.set(Word::CLOSED, true);
         front::remove(self);
         self.trim();
+        // Last: what is told may panic.
+        let tell = lock(&self.on_leak).take();
+        let leaks = if tracked { self.tracker.report() } else { LiveReport::default() };
+        match (leaks.blocks.is_empty(), tell) {
+            (true, _) => {}
+            (false, Some(tell)) => tell(leaks),
+            (false, None) => tracing::warn!("a memory pool was dropped while in use: {leaks}"),
+        }
     }
 
     pub(super) fn set_tracking(&self, on: bool) {

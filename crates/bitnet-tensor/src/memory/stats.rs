@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::bytes::Bytes;
 use super::clock::SAMPLING;
 use super::front::Front;
 use super::shared::{LARGE_BINS, Shared};
@@ -17,13 +18,14 @@ use super::{PoolConfig, PressureLevel};
 /// at a time; each further one that uses it at the same moment adds an uncertainty of at most
 /// 64 KiB.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct MemoryStats {
     /// Bytes in blocks that somebody holds.
-    pub live_bytes: usize,
-    /// The highest `live_bytes` so far, or since the last reset.
+    pub current_bytes: usize,
+    /// The highest `current_bytes` so far, or since the last reset.
     pub peak_bytes: usize,
-    /// Of `live_bytes`, what was asked for.
+    /// Of `current_bytes`, what was asked for.
     pub requested_bytes: usize,
     /// Bytes taken from the system: address space, which is resident where it was touched.
     pub reserved_bytes: usize,
@@ -42,8 +44,8 @@ pub struct MemoryStats {
     /// The share of the free bytes for large blocks that is not in the longest free stretch: 0 when
     /// all of it could serve one request.
     pub external_fragmentation: f64,
-    /// What the pool needs for itself: its lists, and the ends of slabs that hold no block.
-    /// Estimated from the sizes of its data structures.
+    /// What the pool needs for itself: its lists, the ends of slabs that hold no block, and the
+    /// records of blocks that are tracked. Estimated from the sizes of its data structures.
     pub overhead_bytes: usize,
     /// The most that may be reserved.
     pub limit_bytes: Option<usize>,
@@ -61,6 +63,7 @@ pub struct MemoryStats {
 
 /// The blocks of one size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct SizeClassStats {
     /// The size of the blocks. Large blocks, of more than 32 KiB, are counted by doublings: the
@@ -93,7 +96,7 @@ impl MemoryStats {
         });
         let size_classes: Vec<_> = small.chain(large).filter(|class| class.requests > 0).collect();
 
-        let live_bytes = live_small + counts.live_bytes;
+        let current_bytes = live_small + counts.live_bytes;
         let requested = usize::try_from(totals.requested).unwrap_or(0) + counts.requested;
         let reserved_bytes = shared.reserved();
         let requests: u64 = size_classes.iter().map(|class| class.requests).sum();
@@ -104,20 +107,21 @@ impl MemoryStats {
         let (sampled_calls, sampled_time) = shared.clock.sampled();
         let PoolConfig { limit_bytes, .. } = shared.config;
         Self {
-            live_bytes,
-            peak_bytes: shared.usage.peak().max(live_bytes),
-            requested_bytes: requested.min(live_bytes),
+            current_bytes,
+            peak_bytes: shared.usage.peak().max(current_bytes),
+            requested_bytes: requested.min(current_bytes),
             reserved_bytes,
             peak_reserved_bytes: shared.peak_reserved(),
-            cached_bytes: reserved_bytes.saturating_sub(live_bytes),
+            cached_bytes: reserved_bytes.saturating_sub(current_bytes),
             live_blocks: size_classes.iter().map(|class| class.live_blocks).sum(),
             hits: requests.saturating_sub(shared.misses()),
             misses: shared.misses(),
-            internal_fragmentation: share(requested.min(live_bytes), live_bytes),
+            internal_fragmentation: share(requested.min(current_bytes), current_bytes),
             external_fragmentation: share(spans.longest_free, spans.free_bytes),
             overhead_bytes: size_of::<Shared>()
                 + spans.overhead_bytes
                 + central.overhead_bytes
+                + shared.tracker.overhead_bytes()
                 + threads * Front::overhead_bytes(),
             limit_bytes,
             pressure: shared.pressure.level(),
@@ -146,30 +150,15 @@ impl MemoryStats {
     }
 }
 
-/// A number of bytes for people.
-pub(super) struct Bytes(pub(super) usize);
-
-impl fmt::Display for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-        if self.0 < 1024 {
-            return f.pad(&format!("{} B", self.0));
-        }
-        let step = (self.0.ilog2() as usize / 10).min(UNITS.len());
-        let value = self.0 as f64 / (1u64 << (10 * step)) as f64;
-        f.pad(&format!("{value:.1} {}", UNITS[step - 1]))
-    }
-}
-
 impl fmt::Display for MemoryStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
             "in use    {} in {} blocks, {} at most; {:.1} % more than asked for",
-            Bytes(self.live_bytes),
+            Bytes(self.current_bytes),
             self.live_blocks,
             Bytes(self.peak_bytes),
-            100.0 * self.live_bytes.saturating_sub(self.requested_bytes) as f64
+            100.0 * self.current_bytes.saturating_sub(self.requested_bytes) as f64
                 / self.requested_bytes.max(1) as f64,
         )?;
         write!(f, "reserved  {}", Bytes(self.reserved_bytes))?;

@@ -1,8 +1,10 @@
 //! What a thread counts: plain additions to memory that no other thread writes.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::size_class::CLASS_COUNT;
+use super::sync::{AtomicI64, AtomicU64};
 
 /// The counters of one thread for one pool, written by it alone and read by whoever asks.
 ///
@@ -54,15 +56,21 @@ impl Totals {
     pub(super) const ZERO: Self =
         Self { allocated: [0; CLASS_COUNT], freed: [0; CLASS_COUNT], requested: 0 };
 
-    pub(super) fn add(&mut self, tally: &Tally) {
-        // What was freed first: a block counted as freed is then counted as allocated too.
-        for (sum, count) in self.freed.iter_mut().zip(&tally.freed) {
-            *sum = sum.wrapping_add(count.load(Relaxed));
+    /// Adds what every one of `tallies` counted.
+    pub(super) fn add(&mut self, tallies: &[Arc<Tally>]) {
+        // What was freed first, by all: a block that is counted as freed, whichever thread freed
+        // it, is then counted as allocated too.
+        for tally in tallies {
+            for (sum, count) in self.freed.iter_mut().zip(&tally.freed) {
+                *sum = sum.wrapping_add(count.load(Relaxed));
+            }
         }
-        for (sum, count) in self.allocated.iter_mut().zip(&tally.allocated) {
-            *sum = sum.wrapping_add(count.load(Relaxed));
+        for tally in tallies {
+            for (sum, count) in self.allocated.iter_mut().zip(&tally.allocated) {
+                *sum = sum.wrapping_add(count.load(Relaxed));
+            }
+            self.requested = self.requested.wrapping_add(tally.requested.load(Relaxed));
         }
-        self.requested = self.requested.wrapping_add(tally.requested.load(Relaxed));
     }
 
     /// Counts a block that no thread's front allocated.

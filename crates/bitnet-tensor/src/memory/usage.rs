@@ -3,9 +3,13 @@
 //! Threads tell in steps how their use moved, with the maximum that it had in between. With one
 //! thread the peak is therefore exact; with several, each can be off by one step, because the
 //! maxima of different threads in one step need not have been at the same time.
+//!
+//! A thread changes the use and then looks at the peak and the measurements; who resets the peak or
+//! begins to measure changes those and then looks at the use. One of the two must see the other,
+//! which is what sequential consistency is for here.
 
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use super::sync::{AtomicI64, AtomicU64, AtomicUsize, Mutex};
 
@@ -42,11 +46,11 @@ impl Usage {
         if (change, highest) == (0, 0) {
             return;
         }
-        let top = self.live.fetch_add(change, Relaxed) + highest;
-        if top > self.peak.load(Relaxed) {
-            self.peak.fetch_max(top, Relaxed);
+        let top = self.live.fetch_add(change, SeqCst) + highest;
+        if top > self.peak.load(SeqCst) {
+            self.peak.fetch_max(top, SeqCst);
         }
-        if self.open.load(Relaxed) != 0 {
+        if self.open.load(SeqCst) != 0 {
             for (_, peak) in &mut *self.windows.lock().unwrap_or_else(PoisonError::into_inner) {
                 *peak = top.max(*peak);
             }
@@ -55,23 +59,25 @@ impl Usage {
 
     /// The bytes in use, as far as threads have told.
     pub(super) fn live(&self) -> usize {
-        usize::try_from(self.live.load(Relaxed)).unwrap_or(0)
+        usize::try_from(self.live.load(SeqCst)).unwrap_or(0)
     }
 
     pub(super) fn peak(&self) -> usize {
-        usize::try_from(self.peak.load(Relaxed)).unwrap_or(0)
+        usize::try_from(self.peak.load(SeqCst)).unwrap_or(0)
     }
 
     pub(super) fn reset_peak(&self) {
-        self.peak.store(self.live.load(Relaxed), Relaxed);
+        self.peak.store(self.live.load(SeqCst), SeqCst);
+        // What was taken meanwhile, by a thread that compared it with the peak from before.
+        self.peak.fetch_max(self.live.load(SeqCst), SeqCst);
     }
 
     /// Begins a measurement; dropping it ends it.
     pub(super) fn measure(&self) -> Window<'_> {
         let id = self.next_window.fetch_add(1, Relaxed);
-        self.open.fetch_add(1, Relaxed);
+        self.open.fetch_add(1, SeqCst);
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        let start = self.live.load(Relaxed);
+        let start = self.live.load(SeqCst);
         windows.push((id, start));
         drop(windows);
         Window { usage: self, id, start }
@@ -98,6 +104,6 @@ impl Drop for Window<'_> {
     fn drop(&mut self) {
         let mut windows = self.usage.windows.lock().unwrap_or_else(PoisonError::into_inner);
         windows.retain(|(id, _)| *id != self.id);
-        self.usage.open.fetch_sub(1, Relaxed);
+        self.usage.open.fetch_sub(1, SeqCst);
     }
 }

@@ -1,6 +1,7 @@
 //! Elements read, and written where they lie.
 
 use std::sync::Arc;
+use std::sync::atomic::{Ordering::Acquire, fence};
 
 use bytemuck::checked;
 
@@ -155,16 +156,21 @@ impl BitNetTensor {
     /// # Ok::<(), bitnet_tensor::TensorOpError>(())
     /// ```
     pub fn is_unique(&self) -> bool {
-        match &self.storage {
-            Storage::Host(buffer) => {
-                // As `Arc::get_mut` asks: a weak handle can become a strong one.
-                Arc::strong_count(buffer) == 1
-                    && Arc::weak_count(buffer) == 0
-                    && matches!(**buffer, HostBuffer::Pool(_))
-            }
-            Storage::Device(buffer) => Arc::strong_count(buffer) == 1,
-            Storage::Packed(_) => false,
+        // As `Arc::get_mut` asks: a weak handle can become a strong one.
+        fn is_only<T: ?Sized>(storage: &Arc<T>) -> bool {
+            Arc::strong_count(storage) == 1 && Arc::weak_count(storage) == 0
         }
+        let alone = match &self.storage {
+            Storage::Host(buffer) => is_only(buffer) && matches!(**buffer, HostBuffer::Pool(_)),
+            Storage::Device(buffer) => is_only(buffer),
+            Storage::Packed(_) => false,
+        };
+        if alone {
+            // The counts are read without order: what others did with the storage before they let
+            // go of it must be behind us before it is written.
+            fence(Acquire);
+        }
+        alone
     }
 
     /// The bytes of unshared storage on the host; at least those of the elements.

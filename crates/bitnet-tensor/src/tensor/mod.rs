@@ -17,6 +17,19 @@ use crate::{BitNetDType, Device, TensorShape};
 /// Cloning and taking views share the storage; a tensor is changed in place only when nobody
 /// shares it. Operations are methods that return a new tensor; see [`ops`](crate::ops).
 ///
+/// Tensors are used from as many threads as there are: clones of one, or references to it. None of
+/// them can write what another one reads; a `&mut` is of one thread:
+///
+/// ```compile_fail,E0499
+/// # use bitnet_tensor::BitNetTensor;
+/// let mut x = BitNetTensor::full([4], 0.0f32)?;
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| x.try_mut::<f32>().map(|values| values.fill(1.0)));
+///     scope.spawn(|| x.try_mut::<f32>().map(|values| values.fill(2.0)));
+/// });
+/// # Ok::<(), bitnet_tensor::TensorOpError>(())
+/// ```
+///
 /// ```
 /// use bitnet_tensor::BitNetTensor;
 /// let a = BitNetTensor::from_vec(vec![1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0], [2, 3])?;
