@@ -27,6 +27,12 @@ use crate::error::{Result, error};
 /// at hand for its next request, which then takes no lock. Large blocks are cut from regions, best
 /// fit, and joined with their free neighbours when they are freed.
 ///
+/// What is reserved beyond the blocks in use: a slab of 64 KiB (256 KiB for blocks of more than
+/// 4 KiB) for each size class that is used; for requests of less than 1 MiB, slabs among them,
+/// regions of a quarter of what is reserved already, but 1 to 16 MiB; for a longer request up to an
+/// eighth more than it asks for; and freed memory, of which [`PoolConfig::cache_bytes`] is kept. A
+/// region goes back to the system when no part of it is in use.
+///
 /// When the last handle is dropped, free memory goes back to the system: at once, but for the few
 /// blocks that other threads keep at hand, which follow when those threads end or use another pool.
 /// Blocks that are still in use stay valid and go back when they are freed.

@@ -307,8 +307,9 @@ impl Shared {
         heap.spans.take(length)
     }
 
-    /// How much to map for a request of `length`: for several of them if they are short, and a
-    /// little more for a long one, so that the next, a little longer, fits too.
+    /// How much to map for a request of `length`: for several of them if they are short (a quarter
+    /// of what is reserved, 1 to 16 MiB), and a little more for a long one, so that the next, a
+    /// little longer, fits too.
     fn region_size(&self, length: usize) -> usize {
         const MIB: usize = 1 << 20;
         if self.config.trim == TrimPolicy::Immediate {
@@ -317,7 +318,8 @@ impl Shared {
         if length < MIB {
             let share = (self.reserved.load(Relaxed) / 4).clamp(MIB, 16 * MIB);
             let size = share.min(self.config.unit().saturating_mul(2));
-            return size.next_multiple_of(PAGE).max(length);
+            // Of requests of one size, the last one fits too.
+            return size.next_multiple_of(length);
         }
         let step = 1 << (length / 8).ilog2();
         length.checked_next_multiple_of(step.clamp(PAGE, 2 * MIB)).unwrap_or(length)
