@@ -12,8 +12,8 @@ use clap::Args;
 #[derive(Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArguments {
-    /// Directory with config.json, tokenizer.json and model.safetensors, as on Hugging Face
-    /// [default: the model inside of the program]
+    /// A GGUF file, or a directory with config.json, tokenizer.json and model.safetensors as on
+    /// Hugging Face [default: the model inside of the program]
     #[arg(long, short, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
 

@@ -59,6 +59,10 @@ fn text_of(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+fn golden_text() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/shakespeare-head.txt")
+}
+
 /// Texts and their ids.
 fn cases(folder: &Path, name: &str) -> Vec<(String, Vec<u32>)> {
     let texts = text_of(&folder.join(format!("ggml-vocab-{name}.gguf.inp")));
@@ -75,12 +79,15 @@ fn cases(folder: &Path, name: &str) -> Vec<(String, Vec<u32>)> {
 #[test]
 fn every_case_of_the_claimed_vocabularies() {
     let Some(folder) = folder() else { return };
+    let corpus = text_of(&golden_text());
     let (mut failures, mut count) = (Vec::new(), 0);
     for name in CLAIMED {
         let start = Instant::now();
         let tokenizer = load(&folder.join(format!("ggml-vocab-{name}.gguf")))
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         println!("{name}: {} tokens, loaded in {:?}", tokenizer.vocab_size(), start.elapsed());
+        let ids = tokenizer.encode(&corpus, BosPolicy::Never).expect("ids");
+        assert!(tokenizer.decode(&ids, false).expect("a text") == corpus, "{name}");
         for (text, expected) in cases(&folder, name) {
             count += 1;
             let ids = tokenizer.encode(&text, BosPolicy::Never).expect("ids");
@@ -113,7 +120,7 @@ fn others_are_refused_by_name() {
 fn time_of_a_megabyte() {
     let Some(folder) = folder() else { return };
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let text = text_of(&root.join("tests/golden/shakespeare-head.txt"));
+    let text = text_of(&golden_text());
     let text = text.repeat(1_000_000 / text.len() + 1);
     let ours = load(&folder.join("../stories-27m-f32.gguf")).expect("a tokenizer");
     let original = root.join("../../models/stories-27m/tokenizer.json");
