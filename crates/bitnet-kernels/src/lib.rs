@@ -17,6 +17,7 @@ pub mod convert;
 pub mod dense;
 pub mod dispatch;
 pub mod elementwise;
+pub mod grouped;
 pub mod int8;
 pub mod parallel;
 mod product;

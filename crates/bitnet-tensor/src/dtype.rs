@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use bitnet_kernels::blocks::BlockFormat;
 use bytemuck::{CheckedBitPattern, NoUninit};
 use half::{bf16, f16};
 
-/// The type of a tensor's elements.
+/// The type of a tensor's elements. Serialized as its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(into = "&'static str", try_from = "String")]
 #[non_exhaustive]
 pub enum BitNetDType {
     /// One byte, 0 or 1.
@@ -38,9 +39,53 @@ pub enum BitNetDType {
     F64,
     /// A weight of −1, 0 or +1 times a scale of its row, in packed codes.
     Ternary,
+    /// Rows of blocks of a weight file: small codes and their scales.
+    Block(BlockFormat),
 }
 
 impl BitNetDType {
+    /// Every type that stores its elements one by one.
+    const DENSE: [Self; 13] = [
+        Self::Bool,
+        Self::U8,
+        Self::U16,
+        Self::U32,
+        Self::U64,
+        Self::I8,
+        Self::I16,
+        Self::I32,
+        Self::I64,
+        Self::F16,
+        Self::BF16,
+        Self::F32,
+        Self::F64,
+    ];
+
+    /// Whether elements share bytes: `Ternary` and the block formats. Such a weight has no views
+    /// and no arithmetic; it is multiplied by [`linear`](crate::BitNetTensor::linear), its rows are
+    /// chosen, and [`to_dtype`](crate::BitNetTensor::to_dtype) makes numbers of it.
+    pub const fn is_packed(self) -> bool {
+        matches!(self, Self::Ternary | Self::Block(_))
+    }
+
+    /// Bits of one element, exactly: of a ternary code without its scale, of a block with its
+    /// scales. Scales of whole rows are not counted.
+    ///
+    /// ```
+    /// use bitnet_tensor::{BitNetDType, BlockFormat};
+    /// assert_eq!(BitNetDType::Block(BlockFormat::Q4_1).bits_per_element(), 5.0);
+    /// assert_eq!(BitNetDType::Block(BlockFormat::Q6K).bits_per_element(), 6.5625);
+    /// ```
+    pub const fn bits_per_element(self) -> f64 {
+        match self {
+            Self::Block(format) => (8 * format.block_bytes()) as f64 / format.block_len() as f64,
+            _ => match self.size_in_bytes() {
+                Some(bytes) => (8 * bytes) as f64,
+                None => 2.0,
+            },
+        }
+    }
+
     /// Bytes of one element; `None` for packed types, whose elements share bytes.
     pub const fn size_in_bytes(self) -> Option<usize> {
         match self {
@@ -48,7 +93,7 @@ impl BitNetDType {
             Self::U16 | Self::I16 | Self::F16 | Self::BF16 => Some(2),
             Self::U32 | Self::I32 | Self::F32 => Some(4),
             Self::U64 | Self::I64 | Self::F64 => Some(8),
-            Self::Ternary => None,
+            Self::Ternary | Self::Block(_) => None,
         }
     }
 
@@ -113,7 +158,7 @@ impl BitNetDType {
         }
     }
 
-    /// The lower-case name, as it is displayed: `f32`, `bf16`, `ternary`.
+    /// The lower-case name, as it is displayed: `f32`, `bf16`, `ternary`, `q4_1`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Bool => "bool",
@@ -130,6 +175,27 @@ impl BitNetDType {
             Self::F32 => "f32",
             Self::F64 => "f64",
             Self::Ternary => "ternary",
+            Self::Block(format) => match format {
+                BlockFormat::Q8_0 => "q8_0",
+                BlockFormat::Q4_0 => "q4_0",
+                BlockFormat::Q4_1 => "q4_1",
+                BlockFormat::Q5_0 => "q5_0",
+                BlockFormat::Q5_1 => "q5_1",
+                BlockFormat::Q2K => "q2_k",
+                BlockFormat::Q3K => "q3_k",
+                BlockFormat::Q4K => "q4_k",
+                BlockFormat::Q5K => "q5_k",
+                BlockFormat::Q6K => "q6_k",
+                BlockFormat::Tq1_0 => "tq1_0",
+                BlockFormat::Tq2_0 => "tq2_0",
+                BlockFormat::Q1_0 => "q1_0",
+                BlockFormat::Q2_0 => "q2_0",
+                BlockFormat::Pq2_0 => "pq2_0",
+                BlockFormat::Ptq1_0 => "ptq1_0",
+                BlockFormat::Iq1Bn => "iq1_bn",
+                BlockFormat::Iq2Bn => "iq2_bn",
+                _ => format.name(),
+            },
         }
     }
 }
@@ -137,6 +203,27 @@ impl BitNetDType {
 impl fmt::Display for BitNetDType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+impl From<BitNetDType> for &'static str {
+    fn from(dtype: BitNetDType) -> Self {
+        dtype.name()
+    }
+}
+
+impl TryFrom<String> for BitNetDType {
+    type Error = String;
+
+    /// By the name that is displayed.
+    fn try_from(name: String) -> Result<Self, String> {
+        let blocks = BlockFormat::ALL.into_iter().map(Self::Block);
+        Self::DENSE
+            .into_iter()
+            .chain([Self::Ternary])
+            .chain(blocks)
+            .find(|dtype| dtype.name() == name)
+            .ok_or_else(|| format!("{name} is no element type"))
     }
 }
 
@@ -304,9 +391,37 @@ pub(crate) use with_number_type;
 #[cfg(test)]
 mod tests {
     use super::BitNetDType::{self, *};
+    use super::BlockFormat;
 
-    const ALL: [BitNetDType; 14] =
-        [Bool, U8, U16, U32, U64, I8, I16, I32, I64, F16, BF16, F32, F64, Ternary];
+    const ALL: [BitNetDType; 16] = [
+        Bool,
+        U8,
+        U16,
+        U32,
+        U64,
+        I8,
+        I16,
+        I32,
+        I64,
+        F16,
+        BF16,
+        F32,
+        F64,
+        Ternary,
+        Block(BlockFormat::Q4_1),
+        Block(BlockFormat::Q6K),
+    ];
+
+    #[test]
+    fn names_are_read_back() {
+        for dtype in ALL.into_iter().chain(BlockFormat::ALL.map(Block)) {
+            assert_eq!(BitNetDType::try_from(dtype.name().to_owned()), Ok(dtype));
+            if let Block(format) = dtype {
+                assert!(format.name().eq_ignore_ascii_case(dtype.name()));
+            }
+        }
+        assert!(BitNetDType::try_from("q9_9".to_owned()).is_err());
+    }
 
     #[test]
     fn promotion_is_symmetric_and_idempotent() {

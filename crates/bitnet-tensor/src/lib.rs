@@ -52,5 +52,10 @@ pub use ops::{
     TernaryScale,
 };
 pub use shape::TensorShape;
-pub use storage::{DeviceBuffer, ForeignBytes, HostBuffer, PackedTernary, Storage, TernaryLayout};
+pub use storage::{
+    DeviceBuffer, ForeignBytes, GroupedWeight, HostBuffer, PackedTernary, Storage, TernaryLayout,
+};
+
+pub use bitnet_kernels::blocks::BlockFormat;
+pub use bitnet_kernels::ternary::I2sBlock;
 pub use tensor::BitNetTensor;

@@ -6,6 +6,9 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+use bitnet_kernels::blocks::BlockFormat;
+use bitnet_kernels::ternary::I2sBlock;
+
 use crate::error::Result;
 use crate::memory::{HybridMemoryPool, PoolBlock, with_current};
 use crate::{BitNetTensor, Device};
@@ -19,6 +22,9 @@ pub enum Storage {
     Device(Arc<dyn DeviceBuffer>),
     /// A packed ternary weight.
     Packed(Arc<PackedTernary>),
+    /// A weight of a block format as the CPU's kernels want it. As files have it, it is
+    /// [`Host`](Self::Host) bytes.
+    Grouped(Arc<GroupedWeight>),
 }
 
 /// Memory of a device, as its backend knows it.
@@ -93,6 +99,8 @@ pub enum TernaryLayout {
     HuggingFace,
     /// One I8 code (−1, 0, 1) per byte, row-major.
     Bytes,
+    /// bitnet.cpp's: the bytes of an I2_S tensor, its trailer included, in blocks of that many.
+    I2S(I2sBlock),
     /// Tiles for the CPU's kernels, see `bitnet_kernels::ternary`.
     Tiled,
 }
@@ -106,4 +114,13 @@ pub struct PackedTernary {
     pub(crate) codes: BitNetTensor,
     /// F32 `[rows]`: element = code × scale.
     pub(crate) scales: BitNetTensor,
+}
+
+/// A weight of a block format in the tiles of `bitnet_kernels::grouped`, the bytes a tensor, so
+/// that they live where the device wants them.
+#[derive(Debug)]
+pub struct GroupedWeight {
+    pub(crate) format: BlockFormat,
+    /// U8.
+    pub(crate) tiles: BitNetTensor,
 }

@@ -14,8 +14,8 @@ use bitnet_tensor::backend::{Backend, OpDesc, registry};
 use bitnet_tensor::memory::HybridMemoryPool;
 use bitnet_tensor::ops::Op;
 use bitnet_tensor::{
-    BitNetDType, BitNetTensor, Device, DeviceBuffer, ErrorContext, HostBuffer, Layout, Result,
-    Storage, TensorOpError, TernaryLayout,
+    BitNetDType, BitNetTensor, BlockFormat, Device, DeviceBuffer, ErrorContext, HostBuffer, Layout,
+    Result, Storage, TensorOpError, TernaryLayout,
 };
 
 /// The mock device. Clones are the same device.
@@ -245,7 +245,19 @@ impl Backend for MockDevice {
 /// An operand as enqueued work remembers it: not the tensor, whose storage would then be shared.
 enum Operand {
     Dense(Dense),
-    Ternary { layout: TernaryLayout, codes: Dense, scales: Dense, shape: [usize; 2] },
+    Ternary {
+        layout: TernaryLayout,
+        codes: Dense,
+        scales: Dense,
+        shape: [usize; 2],
+    },
+    Grouped {
+        format: BlockFormat,
+        tiles: Dense,
+        shape: [usize; 2],
+    },
+    /// Rows of blocks.
+    Blocks(Dense),
 }
 
 struct Dense {
@@ -256,6 +268,13 @@ struct Dense {
 
 impl Operand {
     fn of(tensor: &BitNetTensor) -> Result<Self> {
+        if let Some((format, tiles)) = tensor.grouped_parts() {
+            let shape = [tensor.shape()[0], tensor.shape()[1]];
+            return Ok(Self::Grouped { format, tiles: Dense::of(tiles)?, shape });
+        }
+        if matches!(tensor.dtype(), BitNetDType::Block(_)) {
+            return Ok(Self::Blocks(Dense::of(tensor)?));
+        }
         match tensor.ternary_parts() {
             None => Ok(Self::Dense(Dense::of(tensor)?)),
             Some((layout, codes, scales)) => Ok(Self::Ternary {
@@ -272,6 +291,21 @@ impl Operand {
             Self::Dense(dense) => dense.read(),
             Self::Ternary { layout, codes, scales, shape } => {
                 BitNetTensor::ternary_from_parts(*layout, codes.read()?, scales.read()?, *shape)
+            }
+            Self::Grouped { format, tiles, shape } => {
+                BitNetTensor::grouped_from_parts(*format, tiles.read()?, *shape)
+            }
+            Self::Blocks(dense) => {
+                let BitNetDType::Block(format) = dense.dtype else {
+                    return dense.read();
+                };
+                let columns = dense.layout.shape().last().copied().unwrap_or(1).max(1);
+                let row_bytes = format.row_bytes(columns).unwrap_or(0);
+                let first = dense.layout.offset() / columns * row_bytes;
+                let rows = dense.layout.shape().element_count() / columns;
+                let bytes = lock(&dense.memory)[first..][..rows * row_bytes].to_vec();
+                let (length, shape) = (bytes.len(), dense.layout.shape());
+                BitNetTensor::from_foreign(Arc::new(bytes), 0..length, dense.dtype, shape)
             }
         }
     }

@@ -172,6 +172,33 @@ impl BlockFormat {
         row.checked_mul(rows).ok_or(OperandError::TooLarge { rows, cols })
     }
 
+    /// Numbers that share a scale.
+    pub(crate) const fn part_len(self) -> usize {
+        match self {
+            Self::Q2K | Self::Q3K | Self::Q6K => 16,
+            Self::Q4K | Self::Q5K => 32,
+            _ => self.block_len(),
+        }
+    }
+
+    /// The code that stands for zero, in formats without minima.
+    pub(crate) const fn zero_code(self) -> u8 {
+        match self {
+            Self::Q8_0 => 128,
+            Self::Q4_0 => 8,
+            Self::Q5_0 => 16,
+            Self::Q3K => 4,
+            Self::Q6K => 32,
+            Self::Q4_1 | Self::Q5_1 | Self::Q2K | Self::Q4K | Self::Q5K => 0,
+            _ => 1,
+        }
+    }
+
+    /// Whether parts have a minimum.
+    pub(crate) const fn has_minima(self) -> bool {
+        matches!(self, Self::Q4_1 | Self::Q5_1 | Self::Q2K | Self::Q4K | Self::Q5K)
+    }
+
     /// Whether [`quantize`](super::quantize) can write this format.
     pub const fn can_quantize(self) -> bool {
         !matches!(self, Self::Q2K | Self::Q3K | Self::Q4K | Self::Q5K)

@@ -2,19 +2,18 @@
 //!
 //! A part's scale is an integer of a few bits times the block's `f16` scale.
 
-use super::f16_at;
+use super::{Parts, f16_at};
 
 /// 16 bytes of scales (low half) and minima (high half), 64 bytes of codes, `d`, `dmin`.
 #[inline(always)]
-pub(super) fn dequantize_q2_k(block: &[u8; 84], out: &mut [f32; 256]) {
+pub(super) fn read_q2_k(block: &[u8; 84], codes: &mut [u8; 256], parts: &mut Parts) {
     let (d, dmin) = (f16_at(block, 80), f16_at(block, 82));
     for part in 0..16 {
-        let scale = d * f32::from(block[part] & 15);
-        let min = dmin * f32::from(block[part] >> 4);
+        parts.scales[part] = d * f32::from(block[part] & 15);
+        parts.mins[part] = -(dmin * f32::from(block[part] >> 4));
         for i in 0..16 {
             let e = 16 * part + i;
-            let code = (block[16 + e / 128 * 32 + e % 32] >> (e % 128 / 32 * 2)) & 3;
-            out[e] = scale * f32::from(code) - min;
+            codes[e] = (block[16 + e / 128 * 32 + e % 32] >> (e % 128 / 32 * 2)) & 3;
         }
     }
 }
@@ -22,18 +21,18 @@ pub(super) fn dequantize_q2_k(block: &[u8; 84], out: &mut [f32; 256]) {
 /// 32 bytes of third bits (4 is subtracted where they are 0), 64 bytes of the lower two bits, 16
 /// scales of 6 bits less 32 in 12 bytes, `d`.
 #[inline(always)]
-pub(super) fn dequantize_q3_k(block: &[u8; 110], out: &mut [f32; 256]) {
+pub(super) fn read_q3_k(block: &[u8; 110], codes: &mut [u8; 256], parts: &mut Parts) {
     let d = f16_at(block, 108);
     let scales = &block[96..108];
     for part in 0..16 {
         let low = (scales[part % 8] >> (part / 8 * 4)) & 15;
         let high = (scales[8 + part % 4] >> (part / 4 * 2)) & 3;
-        let scale = d * (f32::from(low | high << 4) - 32.0);
+        parts.scales[part] = d * (f32::from(low | high << 4) - 32.0);
         for i in 0..16 {
             let e = 16 * part + i;
             let low = (block[32 + e / 128 * 32 + e % 32] >> (e % 128 / 32 * 2)) & 3;
             let third = (block[e % 32] >> (e / 32)) & 1;
-            out[e] = scale * (f32::from(low | third << 2) - 4.0);
+            codes[e] = low | third << 2;
         }
     }
 }
@@ -41,29 +40,28 @@ pub(super) fn dequantize_q3_k(block: &[u8; 110], out: &mut [f32; 256]) {
 /// `d`, `dmin`, scales and minima of 6 bits in 12 bytes, 128 bytes of codes: 32 bytes hold the
 /// codes of a part in their low and of the next part in their high halves.
 #[inline(always)]
-pub(super) fn dequantize_q4_k(block: &[u8; 144], out: &mut [f32; 256]) {
+pub(super) fn read_q4_k(block: &[u8; 144], codes: &mut [u8; 256], parts: &mut Parts) {
     let (d, dmin) = (f16_at(block, 0), f16_at(block, 2));
     for part in 0..8 {
         let (scale, min) = scale_and_minimum(&block[4..16], part);
-        let (scale, min) = (d * scale, dmin * min);
+        (parts.scales[part], parts.mins[part]) = (d * scale, -(dmin * min));
         for i in 0..32 {
-            let code = (block[16 + part / 2 * 32 + i] >> (part % 2 * 4)) & 15;
-            out[32 * part + i] = scale * f32::from(code) - min;
+            codes[32 * part + i] = (block[16 + part / 2 * 32 + i] >> (part % 2 * 4)) & 15;
         }
     }
 }
 
 /// As Q4_K, with 32 bytes of fifth bits before the codes: bit `part` of byte `i`.
 #[inline(always)]
-pub(super) fn dequantize_q5_k(block: &[u8; 176], out: &mut [f32; 256]) {
+pub(super) fn read_q5_k(block: &[u8; 176], codes: &mut [u8; 256], parts: &mut Parts) {
     let (d, dmin) = (f16_at(block, 0), f16_at(block, 2));
     for part in 0..8 {
         let (scale, min) = scale_and_minimum(&block[4..16], part);
-        let (scale, min) = (d * scale, dmin * min);
+        (parts.scales[part], parts.mins[part]) = (d * scale, -(dmin * min));
         for i in 0..32 {
             let low = (block[48 + part / 2 * 32 + i] >> (part % 2 * 4)) & 15;
             let fifth = (block[16 + i] >> part) & 1;
-            out[32 * part + i] = scale * f32::from(low | fifth << 4) - min;
+            codes[32 * part + i] = low | fifth << 4;
         }
     }
 }
@@ -72,16 +70,16 @@ pub(super) fn dequantize_q5_k(block: &[u8; 176], out: &mut [f32; 256]) {
 /// half of the block, 64 bytes hold the low bits of its first 64 codes in their low halves and
 /// of the other 64 in their high halves.
 #[inline(always)]
-pub(super) fn dequantize_q6_k(block: &[u8; 210], out: &mut [f32; 256]) {
+pub(super) fn read_q6_k(block: &[u8; 210], codes: &mut [u8; 256], parts: &mut Parts) {
     let d = f16_at(block, 208);
     for part in 0..16 {
-        let scale = d * f32::from(block[192 + part] as i8);
+        parts.scales[part] = d * f32::from(block[192 + part] as i8);
         for i in 0..16 {
             let e = 16 * part + i;
             let (half, within) = (e / 128, e % 128);
             let low = (block[64 * half + within % 64] >> (within / 64 * 4)) & 15;
             let high = (block[128 + 32 * half + within % 32] >> (within / 32 * 2)) & 3;
-            out[e] = scale * (f32::from(low | high << 4) - 32.0);
+            codes[e] = low | high << 4;
         }
     }
 }

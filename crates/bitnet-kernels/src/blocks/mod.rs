@@ -137,16 +137,16 @@ impl Kernel for Dequantize<'_> {
     fn run<S: Simd>(self, _simd: S) {
         let Dequantize { format, bytes, cols, row_bytes, out } = self;
         match format {
-            BlockFormat::Q8_0 => each::<34, 32>(bytes, out, small::dequantize_q8_0),
-            BlockFormat::Q4_0 => each::<18, 32>(bytes, out, small::dequantize_q4_0),
-            BlockFormat::Q4_1 => each::<20, 32>(bytes, out, small::dequantize_q4_1),
-            BlockFormat::Q5_0 => each::<22, 32>(bytes, out, small::dequantize_q5_0),
-            BlockFormat::Q5_1 => each::<24, 32>(bytes, out, small::dequantize_q5_1),
-            BlockFormat::Q2K => each::<84, 256>(bytes, out, k_quants::dequantize_q2_k),
-            BlockFormat::Q3K => each::<110, 256>(bytes, out, k_quants::dequantize_q3_k),
-            BlockFormat::Q4K => each::<144, 256>(bytes, out, k_quants::dequantize_q4_k),
-            BlockFormat::Q5K => each::<176, 256>(bytes, out, k_quants::dequantize_q5_k),
-            BlockFormat::Q6K => each::<210, 256>(bytes, out, k_quants::dequantize_q6_k),
+            BlockFormat::Q8_0 => each::<34, 32>(format, bytes, out, small::read_q8_0),
+            BlockFormat::Q4_0 => each::<18, 32>(format, bytes, out, small::read_q4_0),
+            BlockFormat::Q4_1 => each::<20, 32>(format, bytes, out, small::read_q4_1),
+            BlockFormat::Q5_0 => each::<22, 32>(format, bytes, out, small::read_q5_0),
+            BlockFormat::Q5_1 => each::<24, 32>(format, bytes, out, small::read_q5_1),
+            BlockFormat::Q2K => each::<84, 256>(format, bytes, out, k_quants::read_q2_k),
+            BlockFormat::Q3K => each::<110, 256>(format, bytes, out, k_quants::read_q3_k),
+            BlockFormat::Q4K => each::<144, 256>(format, bytes, out, k_quants::read_q4_k),
+            BlockFormat::Q5K => each::<176, 256>(format, bytes, out, k_quants::read_q5_k),
+            BlockFormat::Q6K => each::<210, 256>(format, bytes, out, k_quants::read_q6_k),
             _ => {
                 let rows = bytes.chunks_exact(row_bytes).zip(out.chunks_exact_mut(cols));
                 for (bytes, out) in rows {
@@ -157,15 +157,83 @@ impl Kernel for Dequantize<'_> {
     }
 }
 
-/// `block` of every block.
+/// The scales and minima of the parts of a block: number = scale · (code − zero) + minimum, where
+/// zero is [`BlockFormat::zero_code`].
+#[derive(Default)]
+pub(crate) struct Parts {
+    pub(crate) scales: [f32; 16],
+    pub(crate) mins: [f32; 16],
+}
+
+/// The numbers of every block, whose codes and scales `read` knows.
 #[inline(always)]
 fn each<const BYTES: usize, const LEN: usize>(
+    format: BlockFormat,
     bytes: &[u8],
     out: &mut [f32],
-    block: impl Fn(&[u8; BYTES], &mut [f32; LEN]),
+    read: impl Fn(&[u8; BYTES], &mut [u8; LEN], &mut Parts),
 ) {
-    for (bytes, out) in bytes.as_chunks().0.iter().zip(out.as_chunks_mut().0) {
-        block(bytes, out);
+    let (len, zero) = (format.part_len(), f32::from(format.zero_code()));
+    let has_mins = format.has_minima();
+    let (mut codes, mut parts) = ([0; LEN], Parts::default());
+    for (bytes, out) in bytes.as_chunks().0.iter().zip(out.as_chunks_mut::<LEN>().0) {
+        read(bytes, &mut codes, &mut parts);
+        let numbers = out.chunks_exact_mut(len).zip(codes.chunks_exact(len));
+        for (part, (out, codes)) in numbers.enumerate() {
+            let (scale, min) = (parts.scales[part], parts.mins[part]);
+            if has_mins {
+                for (out, &code) in out.iter_mut().zip(codes) {
+                    *out = scale * f32::from(code) + min;
+                }
+            } else {
+                for (out, &code) in out.iter_mut().zip(codes) {
+                    *out = scale * (f32::from(code) - zero);
+                }
+            }
+        }
+    }
+}
+
+/// Codes and parts of block `i` of a row, whatever its format. Codes of the ternary formats are
+/// one part.
+#[inline(always)]
+pub(crate) fn read_block(
+    format: BlockFormat,
+    row: &[u8],
+    i: usize,
+    codes: &mut [u8; 256],
+    parts: &mut Parts,
+) {
+    #[inline(always)]
+    fn part<const BYTES: usize, const LEN: usize>(
+        row: &[u8],
+        i: usize,
+        codes: &mut [u8; 256],
+        parts: &mut Parts,
+        read: impl Fn(&[u8; BYTES], &mut [u8; LEN], &mut Parts),
+    ) {
+        let codes = codes.first_chunk_mut().expect("a block has at most 256 codes");
+        read(&row.as_chunks().0[i], codes, parts);
+    }
+    match format {
+        BlockFormat::Q8_0 => part(row, i, codes, parts, small::read_q8_0),
+        BlockFormat::Q4_0 => part(row, i, codes, parts, small::read_q4_0),
+        BlockFormat::Q4_1 => part(row, i, codes, parts, small::read_q4_1),
+        BlockFormat::Q5_0 => part(row, i, codes, parts, small::read_q5_0),
+        BlockFormat::Q5_1 => part(row, i, codes, parts, small::read_q5_1),
+        BlockFormat::Q2K => part(row, i, codes, parts, k_quants::read_q2_k),
+        BlockFormat::Q3K => part(row, i, codes, parts, k_quants::read_q3_k),
+        BlockFormat::Q4K => part(row, i, codes, parts, k_quants::read_q4_k),
+        BlockFormat::Q5K => part(row, i, codes, parts, k_quants::read_q5_k),
+        BlockFormat::Q6K => part(row, i, codes, parts, k_quants::read_q6_k),
+        _ => {
+            let mut ternary = [0i8; 256];
+            let len = format.block_len();
+            parts.scales[0] = block_codes(format, row, i, &mut ternary[..len]);
+            for (code, ternary) in codes[..len].iter_mut().zip(ternary) {
+                *code = (ternary + 1) as u8;
+            }
+        }
     }
 }
 

@@ -4,14 +4,39 @@
 //! bits as one little-endian word, then the low four bits: byte `j` holds code `j` in its low
 //! and code `16 + j` in its high half.
 
-use super::{f16_at, inverse, put_f16};
+use super::{Parts, f16_at, inverse, put_f16};
+
+/// Codes and, in the first places, scale and minimum.
+#[inline(always)]
+pub(super) fn read_q8_0(block: &[u8; 34], codes: &mut [u8; 32], parts: &mut Parts) {
+    for i in 0..32 {
+        codes[i] = block[2 + i] ^ 128;
+    }
+    parts.scales[0] = f16_at(block, 0);
+}
 
 #[inline(always)]
-pub(super) fn dequantize_q8_0(block: &[u8; 34], out: &mut [f32; 32]) {
-    let d = f16_at(block, 0);
-    for i in 0..32 {
-        out[i] = f32::from(block[2 + i] as i8) * d;
-    }
+pub(super) fn read_q4_0(block: &[u8; 18], codes: &mut [u8; 32], parts: &mut Parts) {
+    *codes = nibbles(&block[2..]);
+    parts.scales[0] = f16_at(block, 0);
+}
+
+#[inline(always)]
+pub(super) fn read_q4_1(block: &[u8; 20], codes: &mut [u8; 32], parts: &mut Parts) {
+    *codes = nibbles(&block[4..]);
+    (parts.scales[0], parts.mins[0]) = (f16_at(block, 0), f16_at(block, 2));
+}
+
+#[inline(always)]
+pub(super) fn read_q5_0(block: &[u8; 22], codes: &mut [u8; 32], parts: &mut Parts) {
+    *codes = five_bits(&block[2..]);
+    parts.scales[0] = f16_at(block, 0);
+}
+
+#[inline(always)]
+pub(super) fn read_q5_1(block: &[u8; 24], codes: &mut [u8; 32], parts: &mut Parts) {
+    *codes = five_bits(&block[4..]);
+    (parts.scales[0], parts.mins[0]) = (f16_at(block, 0), f16_at(block, 2));
 }
 
 #[inline(always)]
@@ -22,42 +47,6 @@ pub(super) fn quantize_q8_0(x: &[f32; 32], block: &mut [u8; 34]) -> bool {
         block[2 + i] = (x[i] * id).round() as i8 as u8;
     }
     put_f16(block, 0, d)
-}
-
-#[inline(always)]
-pub(super) fn dequantize_q4_0(block: &[u8; 18], out: &mut [f32; 32]) {
-    let d = f16_at(block, 0);
-    let codes = nibbles(&block[2..]);
-    for i in 0..32 {
-        out[i] = d * (f32::from(codes[i]) - 8.0);
-    }
-}
-
-#[inline(always)]
-pub(super) fn dequantize_q4_1(block: &[u8; 20], out: &mut [f32; 32]) {
-    let (d, m) = (f16_at(block, 0), f16_at(block, 2));
-    let codes = nibbles(&block[4..]);
-    for i in 0..32 {
-        out[i] = d * f32::from(codes[i]) + m;
-    }
-}
-
-#[inline(always)]
-pub(super) fn dequantize_q5_0(block: &[u8; 22], out: &mut [f32; 32]) {
-    let d = f16_at(block, 0);
-    let codes = five_bits(&block[2..]);
-    for i in 0..32 {
-        out[i] = d * (f32::from(codes[i]) - 16.0);
-    }
-}
-
-#[inline(always)]
-pub(super) fn dequantize_q5_1(block: &[u8; 24], out: &mut [f32; 32]) {
-    let (d, m) = (f16_at(block, 0), f16_at(block, 2));
-    let codes = five_bits(&block[4..]);
-    for i in 0..32 {
-        out[i] = d * f32::from(codes[i]) + m;
-    }
 }
 
 #[inline(always)]

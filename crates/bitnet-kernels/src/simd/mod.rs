@@ -8,6 +8,7 @@
 
 mod dot;
 pub(crate) mod float;
+mod grouped;
 mod scalar;
 
 #[cfg(target_arch = "x86_64")]
@@ -17,6 +18,7 @@ pub(crate) mod avx512;
 
 pub(crate) use dot::DotSimd;
 pub(crate) use float::{Float, LANES, LaneFn};
+pub(crate) use grouped::GroupDot;
 pub(crate) use scalar::Scalar;
 
 /// A computation written once and compiled for every instruction set tier.
@@ -32,4 +34,4 @@ pub(crate) trait Kernel {
 
 /// The instructions of one tier. A value of an implementing type proves that they may be
 /// executed.
-pub(crate) trait Simd: Float + DotSimd + Copy + Send + Sync + 'static {}
+pub(crate) trait Simd: Float + DotSimd + GroupDot + Copy + Send + Sync + 'static {}

@@ -4,9 +4,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::pack::are_ternary;
+use crate::Cpu;
 use crate::blocks::{BlockFormat, block_codes, write_block_codes};
 use crate::parallel::{self, SharedMut};
 use crate::quantized::{OperandError, expect_len};
+use crate::simd::{Kernel, Simd};
 
 /// Least number of weights that a thread packs at a time.
 const PIECE: usize = 1 << 16;
@@ -54,13 +56,37 @@ pub fn unpack_block_row(
         return Err(OperandError::RowOutOfRange { row, rows });
     }
     let bytes = &bytes[row * row_bytes..][..row_bytes];
-    let blocks = codes.chunks_exact_mut(format.block_len()).zip(scales);
-    let mut largest = 0;
-    for (i, (codes, scale)) in blocks.enumerate() {
-        *scale = block_codes(format, bytes, i, codes);
-        largest = codes.iter().fold(largest, |largest, &code| code.max(largest));
+    // Integers: the tier changes the speed only.
+    match Cpu::best().run(UnpackRow { format, bytes, codes, scales }) {
+        ..2 => Ok(()),
+        _ => Err(OperandError::InvalidCode { row }),
     }
-    if largest < 2 { Ok(()) } else { Err(OperandError::InvalidCode { row }) }
+}
+
+/// Codes and scales of a row; its largest code.
+struct UnpackRow<'a> {
+    format: BlockFormat,
+    bytes: &'a [u8],
+    codes: &'a mut [i8],
+    scales: &'a mut [f32],
+}
+
+impl Kernel for UnpackRow<'_> {
+    type Output = i8;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _simd: S) -> i8 {
+        let UnpackRow { format, bytes, codes, scales } = self;
+        let mut largest = -1;
+        for (i, scale) in scales.iter_mut().enumerate() {
+            let codes = &mut codes[i * format.block_len()..][..format.block_len()];
+            *scale = block_codes(format, bytes, i, codes);
+            for &code in codes.iter() {
+                largest = code.max(largest);
+            }
+        }
+        largest
+    }
 }
 
 /// Packs a matrix of `rows` × `cols` weights, in parallel over rows; the inverse of

@@ -98,6 +98,15 @@ impl Backend for CpuBackend {
             (Op::Cast(_), [x], [out]) if x.dtype() == BitNetDType::Ternary => {
                 quantization::dequantize(x, out)
             }
+            (Op::Cast(_), [x], [out]) if x.dtype().is_packed() => {
+                quantization::dequantize_blocks(cpu, x, out)
+            }
+            (Op::IndexSelect(_), [x, indices], [out]) if x.dtype().is_packed() => {
+                quantization::select_rows(cpu, x, indices, out)
+            }
+            (Op::Linear(_), [x, weight], [out]) if weight.dtype().is_packed() => {
+                quantization::grouped_linear(cpu, x, weight, out)
+            }
             (Op::Cast(_), [x], [out]) => movement::cast(cpu, x, out),
             (Op::Copy(_), [x], [out]) => movement::copy(x, out),
             (Op::Softmax(_), [x], [out]) => neural::softmax(cpu, x, out),

@@ -16,7 +16,7 @@ impl BitNetTensor {
     /// # Errors
     /// As [`zeros`](Self::zeros).
     pub fn ones(shape: impl Into<TensorShape>, dtype: BitNetDType) -> Result<Self> {
-        if dtype == BitNetDType::Ternary {
+        if dtype.is_packed() {
             bail!(UnsupportedOperation, "ones", &[], "a ternary tensor is made by quantizing");
         }
         Self::scalar(true)?.to_dtype(dtype)?.expand(shape)?.copy()
@@ -53,7 +53,7 @@ impl BitNetTensor {
     }
 
     fn constant_like(&self, name: &'static str, value: bool) -> Result<Self> {
-        if self.dtype() == BitNetDType::Ternary {
+        if self.dtype().is_packed() {
             bail!(UnsupportedOperation, name, &[self], "not for packed weights");
         }
         let one = Self::scalar(value)?.to_dtype(self.dtype())?.to_device(self.device())?;

@@ -65,7 +65,7 @@ fn file_dtype(operation: &'static str, tensor: &BitNetTensor) -> Result<RawDType
         BitNetDType::U64 => RawDType::U64,
         BitNetDType::I64 => RawDType::I64,
         BitNetDType::F64 => RawDType::F64,
-        BitNetDType::Ternary => bail!(
+        BitNetDType::Ternary | BitNetDType::Block(_) => bail!(
             UnsupportedOperation,
             operation,
             &[tensor],

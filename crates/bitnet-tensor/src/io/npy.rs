@@ -122,7 +122,7 @@ pub(super) struct Saved {
 impl Saved {
     pub(super) fn new(operation: &'static str, tensor: &BitNetTensor) -> Result<Self> {
         let tensor = tensor.detach();
-        if tensor.dtype() != BitNetDType::Ternary && !tensor.is_contiguous() {
+        if !tensor.dtype().is_packed() && !tensor.is_contiguous() {
             let turned = turned(&tensor)?;
             if turned.is_contiguous() {
                 return Ok(Self { dense: Dense::new(operation, &turned)?, fortran_order: true });

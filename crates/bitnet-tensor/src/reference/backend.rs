@@ -118,6 +118,11 @@ fn read(tensor: &BitNetTensor) -> Result<Array> {
         let values = host.to_dtype(BitNetDType::F32)?.to_f64_vec()?;
         return Ok(Array { shape: tensor.shape().to_vec(), dtype: tensor.dtype(), values });
     }
+    if tensor.dtype().is_packed() {
+        let host = tensor.to_device(Device::CPU)?;
+        let values = host.to_dtype(BitNetDType::F32)?.to_f64_vec()?;
+        return Ok(Array { shape: tensor.shape().to_vec(), dtype: tensor.dtype(), values });
+    }
     let layout = tensor.layout();
     let positions = (0..tensor.element_count()).map(|n| position(layout, n));
     let values = with_number_type!(tensor.dtype(), T => {

@@ -105,6 +105,41 @@ impl BitNetTensor {
         Ok(&mut self.host_data_mut::<T>()?[offset..][..count])
     }
 
+    /// The bytes of a tensor of a block format on the host, in place, row after row; see
+    /// [`BlockFormat`](crate::BlockFormat).
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use bitnet_tensor::{BitNetDType, BitNetTensor, BlockFormat};
+    /// let q8_0 = BitNetDType::Block(BlockFormat::Q8_0);
+    /// let x = BitNetTensor::from_foreign(Arc::new(vec![0u8; 68]), 0..68, q8_0, [2, 32])?;
+    /// assert_eq!(x.narrow(0, 1, 1)?.block_bytes()?.len(), 34);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`DTypeMismatch`](crate::TensorOpError::DTypeMismatch) for other types,
+    /// [`InvalidTensor`](crate::TensorOpError::InvalidTensor) when the bytes are not on the host, or no
+    /// longer as the file has them.
+    pub fn block_bytes(&self) -> Result<&[u8]> {
+        const NAME: &str = "block_bytes";
+        let BitNetDType::Block(format) = self.dtype else {
+            bail!(DTypeMismatch, NAME, &[self], "the elements are not in blocks");
+        };
+        let Storage::Host(buffer) = &self.storage else {
+            bail!(InvalidTensor, NAME, &[self], "the blocks are prepared or not in host memory");
+        };
+        let [rows, columns] = self.block_rows();
+        let failed = |cause| error!(InvalidTensor, NAME, &[self], "{cause}");
+        let row_bytes = format.row_bytes(columns).map_err(failed)?;
+        let first_row = self.layout.offset().checked_div(columns).unwrap_or(0);
+        let bytes = buffer.bytes();
+        match (first_row * row_bytes).checked_add(rows * row_bytes) {
+            Some(end) if end <= bytes.len() => Ok(&bytes[first_row * row_bytes..end]),
+            _ => Err(error!(InternalError, NAME, &[self], "the rows are outside of the storage")),
+        }
+    }
+
     /// All elements of the storage on the host, to be addressed through the layout.
     ///
     /// # Errors
@@ -163,7 +198,7 @@ impl BitNetTensor {
         let alone = match &self.storage {
             Storage::Host(buffer) => is_only(buffer) && matches!(**buffer, HostBuffer::Pool(_)),
             Storage::Device(buffer) => is_only(buffer),
-            Storage::Packed(_) => false,
+            Storage::Packed(_) | Storage::Grouped(_) => false,
         };
         if alone {
             // The counts are read without order: what others did with the storage before they let

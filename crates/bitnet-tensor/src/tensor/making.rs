@@ -3,10 +3,16 @@
 use std::panic::Location;
 use std::sync::Arc;
 
+use bitnet_kernels::blocks::BlockFormat;
+use bitnet_kernels::grouped::GroupedLayout;
+use bitnet_kernels::ternary::{I2sBlock, i2_s_scale};
+
 use crate::backend::registry;
 use crate::error::{Result, bail, error};
 use crate::layout::Layout;
-use crate::storage::{ForeignBytes, HostBuffer, PackedTernary, Storage, TernaryLayout};
+use crate::storage::{
+    ForeignBytes, GroupedWeight, HostBuffer, PackedTernary, Storage, TernaryLayout,
+};
 use crate::{BitNetDType, BitNetTensor, Device, Element, TensorOpError, TensorShape, memory};
 
 /// # Making tensors
@@ -159,7 +165,8 @@ impl BitNetTensor {
     }
 
     /// A tensor over `length` bytes of `owner` beginning at `start`, used in place: a mapped
-    /// file, an array of another library. Bytes that are not aligned for `dtype` are copied.
+    /// file, an array of another library. Bytes that are not aligned for `dtype` are copied. Rows
+    /// (of the last axis) of a block format are whole blocks.
     ///
     /// # Errors
     /// [`InvalidTensor`](TensorOpError::InvalidTensor) when the part is outside the bytes or not as long as
@@ -181,15 +188,25 @@ impl BitNetTensor {
                 "bytes {bytes:?} are outside of {available} bytes"
             );
         }
-        let Some(element) = dtype.size_in_bytes() else {
-            bail!(
+        let count = shape.checked_element_count();
+        let (needed, alignment) = match (dtype, dtype.size_in_bytes()) {
+            (_, Some(element)) => (count.and_then(|count| count.checked_mul(element)), element),
+            (BitNetDType::Block(format), None) => {
+                let columns = shape.last().copied().unwrap_or(1);
+                let rows = count.map(|count| count.checked_div(columns).unwrap_or(0));
+                let needed = rows.map(|rows| format.byte_len(rows, columns)).transpose();
+                match needed {
+                    Ok(needed) => (needed, 1),
+                    Err(cause) => bail!(InvalidTensor, "from_foreign", &[], "{cause}"),
+                }
+            }
+            _ => bail!(
                 UnsupportedOperation,
                 "from_foreign",
                 &[],
                 "{dtype} is made by `ternary_from_parts`"
-            );
+            ),
         };
-        let needed = shape.checked_element_count().and_then(|count| count.checked_mul(element));
         if needed != Some(bytes.len()) {
             bail!(
                 InvalidTensor,
@@ -200,7 +217,7 @@ impl BitNetTensor {
             );
         }
         let part = &(*owner).as_ref()[bytes.clone()];
-        if part.as_ptr().align_offset(element) != 0 {
+        if part.as_ptr().align_offset(alignment) != 0 {
             let mut tensor = Self::empty(shape, dtype, Device::CPU)?;
             if let Some(target) = tensor.host_bytes_mut() {
                 target.copy_from_slice(part);
@@ -238,6 +255,7 @@ impl BitNetTensor {
                 }
                 (BitNetDType::U8, (rows / 4).checked_mul(columns))
             }
+            TernaryLayout::I2S(block) => (BitNetDType::U8, block.byte_len(rows, columns).ok()),
             TernaryLayout::Tiled => {
                 let tiles = bitnet_kernels::ternary::TiledLayout::new(rows, columns);
                 (BitNetDType::U8, tiles.ok().map(|tiles| tiles.byte_len()))
@@ -264,6 +282,62 @@ impl BitNetTensor {
             Storage::Packed(Arc::new(packed)),
             Layout::contiguous([rows, columns].into()),
             BitNetDType::Ternary,
+            device,
+        ))
+    }
+}
+
+/// # Weights of files
+impl BitNetTensor {
+    /// A ternary weight over the bytes of an I2_S tensor, used in place. Its codes are looked at
+    /// when it is prepared or dequantized.
+    ///
+    /// # Errors
+    /// [`InvalidTensor`](TensorOpError::InvalidTensor) when the part is outside of the bytes or not as long
+    /// as the shape needs, or the scale is not finite.
+    pub fn from_i2_s(
+        owner: ForeignBytes,
+        bytes: std::ops::Range<usize>,
+        block: I2sBlock,
+        [rows, columns]: [usize; 2],
+    ) -> Result<Self> {
+        let length = bytes.len();
+        let codes = Self::from_foreign(owner, bytes, BitNetDType::U8, [length])?;
+        let failed = |cause| error!(InvalidTensor, "from_i2_s", &[], "{cause}");
+        let scale = i2_s_scale(block, codes.as_slice()?, rows, columns).map_err(failed)?;
+        if !scale.is_finite() {
+            bail!(InvalidTensor, "from_i2_s", &[], "the scale is {scale}");
+        }
+        let scales = Self::from_vec(vec![scale; rows], [rows])?;
+        Self::ternary_from_parts(TernaryLayout::I2S(block), codes, scales, [rows, columns])
+    }
+
+    /// A weight `[rows, columns]` of a block format from the tiles that
+    /// [`prepare_weight`](Self::prepare_weight) made, `U8`: how a device puts
+    /// [`grouped_parts`](Self::grouped_parts) together again.
+    ///
+    /// # Errors
+    /// [`DTypeMismatch`](TensorOpError::DTypeMismatch), or [`ShapeMismatch`](TensorOpError::ShapeMismatch) when
+    /// the tiles do not fit.
+    pub fn grouped_from_parts(
+        format: BlockFormat,
+        tiles: BitNetTensor,
+        [rows, columns]: [usize; 2],
+    ) -> Result<Self> {
+        const NAME: &str = "grouped_from_parts";
+        if tiles.dtype != BitNetDType::U8 {
+            bail!(DTypeMismatch, NAME, &[&tiles], "tiles are u8");
+        }
+        let layout = GroupedLayout::new(format, rows, columns);
+        let fits = layout.is_ok_and(|layout| layout.byte_len() == tiles.element_count());
+        if !fits || !tiles.is_contiguous() {
+            bail!(ShapeMismatch, NAME, &[&tiles], "no tiles of {format} [{rows}, {columns}]");
+        }
+        let device = tiles.device;
+        Ok(Self::from_parts(
+            Storage::Grouped(Arc::new(GroupedWeight { format, tiles })),
+            Layout::contiguous([rows, columns].into()),
+            BitNetDType::Block(format),
             device,
         ))
     }

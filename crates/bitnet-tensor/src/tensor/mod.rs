@@ -5,11 +5,13 @@ mod making;
 
 use std::sync::Arc;
 
+use bitnet_kernels::blocks::BlockFormat;
+
 use crate::backend::registry;
 use crate::error::{Result, bail};
 use crate::grad::GradNode;
 use crate::layout::Layout;
-use crate::storage::{PackedTernary, Storage, TernaryLayout};
+use crate::storage::{GroupedWeight, PackedTernary, Storage, TernaryLayout};
 use crate::{BitNetDType, Device, TensorShape};
 
 /// An n-dimensional array of numbers, or a packed ternary weight.
@@ -123,8 +125,30 @@ impl BitNetTensor {
     pub fn byte_size(&self) -> usize {
         match &self.storage {
             Storage::Packed(packed) => packed.codes.byte_size() + packed.scales.byte_size(),
-            // A broadcast view may count more elements than memory has bytes.
-            _ => self.element_count().saturating_mul(self.dtype.size_in_bytes().unwrap_or(0)),
+            Storage::Grouped(weight) => weight.tiles.byte_size(),
+            _ => match self.dtype {
+                BitNetDType::Block(format) => {
+                    let [rows, columns] = self.block_rows();
+                    format.byte_len(rows, columns).unwrap_or(usize::MAX)
+                }
+                // A broadcast view may count more elements than memory has bytes.
+                dtype => self.element_count().saturating_mul(dtype.size_in_bytes().unwrap_or(0)),
+            },
+        }
+    }
+
+    /// The rows of a tensor of a block format, and their length.
+    pub(crate) fn block_rows(&self) -> [usize; 2] {
+        let columns = self.shape().last().copied().unwrap_or(1);
+        [self.element_count().checked_div(columns).unwrap_or(0), columns]
+    }
+
+    /// The format and the tiles of a block weight that
+    /// [`prepare_weight`](Self::prepare_weight) made; `None` for other tensors.
+    pub fn grouped_parts(&self) -> Option<(BlockFormat, &BitNetTensor)> {
+        match &self.storage {
+            Storage::Grouped(weight) => Some((weight.format, &weight.tiles)),
+            _ => None,
         }
     }
 
@@ -150,6 +174,7 @@ impl BitNetTensor {
             (Storage::Host(a), Storage::Host(b)) => Arc::ptr_eq(a, b),
             (Storage::Device(a), Storage::Device(b)) => Arc::ptr_eq(a, b),
             (Storage::Packed(a), Storage::Packed(b)) => Arc::ptr_eq(a, b),
+            (Storage::Grouped(a), Storage::Grouped(b)) => Arc::ptr_eq(a, b),
             _ => false,
         }
     }
@@ -219,6 +244,12 @@ impl BitNetTensor {
                 scales: packed.scales.to_device(device)?,
             };
             let storage = Storage::Packed(Arc::new(moved));
+            return Ok(Self::from_parts(storage, self.layout.clone(), self.dtype, device));
+        }
+        if let Storage::Grouped(weight) = &self.storage {
+            let tiles = weight.tiles.to_device(device)?;
+            let moved = GroupedWeight { format: weight.format, tiles };
+            let storage = Storage::Grouped(Arc::new(moved));
             return Ok(Self::from_parts(storage, self.layout.clone(), self.dtype, device));
         }
         // Whole storages move, so that a view stays a view of the same bytes.

@@ -101,7 +101,7 @@ fn products_of_types_without_meaning() {
     assert_error!(
         f32s(&[4, 4]).matmul(&ternary()),
         UnsupportedOperation,
-        "matmul(f32[4, 4], ternary[4, 8]): the product with a ternary weight is x.linear(weight): x · weightᵀ"
+        "matmul(f32[4, 4], ternary[4, 8]): the product with a packed weight is x.linear(weight): x · weightᵀ"
     );
 }
 

@@ -322,7 +322,7 @@ fn packed_weights_are_no_arrays() {
     assert_error!(
         BitNetTensor::prepare_weight(&[&f32s(&[2, 2])]),
         DTypeMismatch,
-        "prepare_weight(f32[2, 2]): takes ternary weights"
+        "prepare_weight(f32[2, 2]): takes ternary weights or ones of a block format"
     );
     let narrow = BitNetTensor::full([4, 4], 1.0f32).and_then(|w| w.ternarize()).expect("memory");
     assert_error!(

@@ -1,5 +1,6 @@
-//! Dense, int8 and ternary products.
+//! Dense, int8, ternary and block products.
 
+mod blocks;
 mod matrices;
 
 use bitnet_tensor::BitNetDType::{BF16, F16, F32, F64, I8};
@@ -15,6 +16,7 @@ pub(super) fn cases() -> Result<Vec<Case>> {
     linear(&mut cases)?;
     ternary_linear(&mut cases)?;
     linear_int8(&mut cases)?;
+    blocks::cases(&mut cases)?;
     Ok(cases)
 }
 

@@ -14,7 +14,7 @@ use crate::shape::count;
 use crate::{BitNetDType, BitNetTensor};
 
 /// The indices in row-major order, each inside of `size`: negative ones counted from the end.
-fn resolved(
+pub(in crate::cpu) fn resolved(
     name: &'static str,
     operands: &[&BitNetTensor],
     indices: &BitNetTensor,

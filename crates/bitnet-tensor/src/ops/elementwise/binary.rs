@@ -41,7 +41,7 @@ impl Operation for Binary {
     fn operand_types(&self, inputs: &[&BitNetTensor]) -> Result<Option<OperandTypes>> {
         let dtype = common_type(self.name(), inputs)?;
         let is_logical = matches!(self.0, BinaryKind::And | BinaryKind::Or | BinaryKind::Xor);
-        if dtype == BitNetDType::Ternary || (dtype == BitNetDType::Bool && !is_logical) {
+        if dtype.is_packed() || (dtype == BitNetDType::Bool && !is_logical) {
             bail!(
                 UnsupportedOperation,
                 self.name(),

@@ -60,7 +60,7 @@ impl Operation for Compare {
 
     fn operand_types(&self, inputs: &[&BitNetTensor]) -> Result<Option<OperandTypes>> {
         let dtype = common_type(self.name(), inputs)?;
-        if dtype == BitNetDType::Ternary {
+        if dtype.is_packed() {
             bail!(UnsupportedOperation, self.name(), inputs, "not for ternary: dequantize first");
         }
         Ok(Some(smallvec![dtype, dtype]))

@@ -24,7 +24,7 @@ impl Operation for Where {
             bail!(DTypeMismatch, self.name(), inputs, "the condition is bool: compare first");
         }
         let dtype = common_type(self.name(), &inputs[1..])?;
-        if dtype == BitNetDType::Ternary {
+        if dtype.is_packed() {
             bail!(UnsupportedOperation, self.name(), inputs, "not for ternary: dequantize first");
         }
         Ok(Some(smallvec![BitNetDType::Bool, dtype, dtype]))

@@ -9,7 +9,8 @@ use crate::ops::{Derivative, OperandGradients, Operation, Specs, TensorSpec};
 use crate::shape::count;
 use crate::{BitNetDType, BitNetTensor, TensorShape};
 
-/// `x · wᵀ` for `x [.., in]` and dense weights `w [out, in]`, computed in `f32`.
+/// `x · wᵀ` for `x [.., in]` and weights `w [out, in]`: dense ones, computed in `f32`, or ones of a
+/// block format, for which `x` is quantized to int8 with a scale for each 32 features.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Linear;
 
@@ -25,12 +26,14 @@ impl Operation for Linear {
             BitNetDType::F64 => &[BitNetDType::F64],
             _ => &[],
         };
-        if !weights.contains(&weight.dtype()) {
+        let is_block = matches!(weight.dtype(), BitNetDType::Block(_));
+        let takes_block = is_block && x.dtype() == BitNetDType::F32;
+        if !takes_block && !weights.contains(&weight.dtype()) {
             bail!(
                 DTypeMismatch,
                 self.name(),
                 inputs,
-                "takes f32 and weights of f32, f16, bf16 or ternary, or two of f64"
+                "takes f32 and weights of f32, f16, bf16, ternary or blocks, or two of f64"
             );
         }
         let (Some((&features, leading)), &[out, inner]) =
@@ -58,8 +61,11 @@ impl Operation for Linear {
         let (x, weight, dy) = (context.inputs[0], context.inputs[1], context.gradient);
         let dx = dy.matmul_rows(&weight.to_dtype(x.dtype())?)?;
         let (rows_x, rows_dy) = (x.as_rows()?, dy.as_rows()?);
-        let dw = rows_dy.transpose(0, 1)?.matmul(&rows_x)?.to_dtype(weight.dtype())?;
-        Ok(smallvec![Some(dx.reshape(x.shape())?), Some(dw)])
+        let dw = match weight.dtype().is_packed() {
+            true => None, // codes do not move by small steps
+            false => Some(rows_dy.transpose(0, 1)?.matmul(&rows_x)?.to_dtype(weight.dtype())?),
+        };
+        Ok(smallvec![Some(dx.reshape(x.shape())?), dw])
     }
 }
 
@@ -145,8 +151,9 @@ fn infer_quantized(
 /// # Products with weights
 impl BitNetTensor {
     /// `self · weightᵀ` for `F32 [.., in]` and a weight `[out, in]`: dense (`F32`, `F16`, `BF16`;
-    /// computed in `f32`) or ternary (the activation is quantized to int8 first, W1.58A8; the weight
-    /// comes from [`prepare_weight`](Self::prepare_weight)).
+    /// computed in `f32`), ternary (the activation is quantized to int8 first, W1.58A8), or of a
+    /// block format (the activation is quantized to int8 with a scale for each 32 features). Ternary
+    /// and block weights come from [`prepare_weight`](Self::prepare_weight).
     ///
     /// A row's result does not depend on the other rows.
     ///

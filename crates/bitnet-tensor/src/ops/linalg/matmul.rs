@@ -125,15 +125,15 @@ impl BitNetTensor {
     /// ```
     ///
     /// # Errors
-    /// `ShapeMismatch`, `BroadcastError`, `DTypeMismatch`; `UnsupportedOperation` for ternary weights,
+    /// `ShapeMismatch`, `BroadcastError`, `DTypeMismatch`; `UnsupportedOperation` for packed weights,
     /// whose product is [`linear`](Self::linear).
     pub fn matmul(&self, other: &Self) -> Result<Self> {
-        if [self, other].iter().any(|x| x.dtype() == BitNetDType::Ternary) {
+        if [self, other].iter().any(|x| x.dtype().is_packed()) {
             bail!(
                 UnsupportedOperation,
                 "matmul",
                 &[self, other],
-                "the product with a ternary weight is x.linear(weight): x · weightᵀ"
+                "the product with a packed weight is x.linear(weight): x · weightᵀ"
             );
         }
         product("matmul", self, other, |a, b| apply_one(MatMul, &[a, b]))

@@ -6,7 +6,7 @@ use crate::backend::dispatch::apply_one;
 use crate::error::{Result, bail};
 use crate::ops::{Derivative, OperandGradients, OperandTypes, Operation, Specs, TensorSpec, View};
 use crate::shape::resolve_axis;
-use crate::{BitNetDType, BitNetTensor, TensorShape};
+use crate::{BitNetTensor, TensorShape};
 
 /// `length` elements of an axis from `start`, `step` apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Operation for SliceScatter {
 
     fn operand_types(&self, inputs: &[&BitNetTensor]) -> Result<Option<OperandTypes>> {
         let dtype = inputs[0].dtype();
-        if inputs[1].dtype() != dtype || dtype == BitNetDType::Ternary {
+        if inputs[1].dtype() != dtype || dtype.is_packed() {
             bail!(DTypeMismatch, self.name(), inputs, "takes two operands of one dense type");
         }
         Ok(None)

@@ -20,7 +20,7 @@ impl Operation for Bitcast {
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
         let input = inputs[0];
         let same_size = input.dtype().size_in_bytes() == self.0.size_in_bytes();
-        if !same_size || [input.dtype(), self.0].contains(&BitNetDType::Ternary) {
+        if !same_size || input.dtype().is_packed() || self.0.is_packed() {
             bail!(
                 DTypeMismatch,
                 self.name(),

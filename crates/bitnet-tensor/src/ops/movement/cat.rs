@@ -27,10 +27,10 @@ impl Operation for Cat {
             None => BitNetDType::Ternary,
         });
         match common {
-            Some(BitNetDType::Ternary) | None => {
+            Some(dtype) if !dtype.is_packed() => Ok(Some(smallvec![dtype; inputs.len()])),
+            _ => {
                 bail!(DTypeMismatch, self.name(), inputs, "the operands have no common dense type")
             }
-            Some(dtype) => Ok(Some(smallvec![dtype; inputs.len()])),
         }
     }
 

@@ -19,20 +19,39 @@ impl Operation for Cast {
 
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
         let input = inputs[0];
+        let operation = self.name();
         if self.0 == BitNetDType::Ternary {
             bail!(
                 UnsupportedOperation,
-                self.name(),
+                operation,
                 inputs,
                 "ternary weights are made by `ternarize`"
             );
         }
-        if input.dtype() == BitNetDType::Ternary && self.0 != BitNetDType::F32 {
+        if self.0.is_packed() {
             bail!(
                 UnsupportedOperation,
-                self.name(),
+                operation,
                 inputs,
-                "a ternary weight is dequantized to f32"
+                "{} is made by the kernels' `blocks::quantize` and `from_foreign`",
+                self.0
+            );
+        }
+        if input.dtype().is_packed() && self.0 != BitNetDType::F32 {
+            bail!(
+                UnsupportedOperation,
+                operation,
+                inputs,
+                "a {} weight is dequantized to f32",
+                input.dtype()
+            );
+        }
+        if input.grouped_parts().is_some() {
+            bail!(
+                UnsupportedOperation,
+                operation,
+                inputs,
+                "a prepared weight is for products: keep the one that it was prepared from"
             );
         }
         Ok(smallvec![TensorSpec::new(input.shape(), self.0)])
@@ -55,7 +74,7 @@ impl Operation for Copy {
 
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
         let input = inputs[0];
-        if input.dtype() == BitNetDType::Ternary {
+        if input.dtype().is_packed() {
             bail!(
                 UnsupportedOperation,
                 self.name(),
@@ -84,6 +103,7 @@ impl BitNetTensor {
     /// | number | `Bool` | everything but 0 is true, NaN too |
     /// | `Bool` | number | 0 or 1 |
     /// | `Ternary` | `F32` | code × scale of its row |
+    /// | `Block` | `F32` | what its codes and scales stand for |
     ///
     /// That is NumPy's `astype` where the standard of C defines it (not so for floats outside of the
     /// range of an integer type), and Rust's `as`.
@@ -96,7 +116,8 @@ impl BitNetTensor {
     /// ```
     ///
     /// # Errors
-    /// `UnsupportedOperation` to `Ternary`, and from `Ternary` to anything but `F32`.
+    /// `UnsupportedOperation` to packed types, from packed types to anything but `F32`, and of weights of
+    /// a block format that are prepared.
     pub fn to_dtype(&self, dtype: BitNetDType) -> Result<Self> {
         if self.dtype() == dtype {
             return Ok(self.clone());

@@ -45,7 +45,7 @@ pub struct Scatter {
 /// The index has as many axes, and no more places outside of `axis`, than the tensor.
 fn check_index(name: &'static str, axis: usize, inputs: &[&BitNetTensor]) -> Result<()> {
     let (x, index) = (inputs[0], inputs[1]);
-    if x.dtype() == BitNetDType::Ternary {
+    if x.dtype().is_packed() {
         bail!(UnsupportedOperation, name, inputs, "not for packed weights");
     }
     let fits = x.rank() == index.rank()

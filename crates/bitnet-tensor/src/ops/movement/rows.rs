@@ -25,7 +25,7 @@ impl Operation for WriteRows {
         let (target, positions, rows) = (inputs[0], inputs[1], inputs[2]);
         if positions.dtype() != BitNetDType::U32
             || target.dtype() != rows.dtype()
-            || target.dtype() == BitNetDType::Ternary
+            || target.dtype().is_packed()
         {
             bail!(
                 DTypeMismatch,

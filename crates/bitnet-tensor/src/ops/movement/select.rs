@@ -41,13 +41,17 @@ impl Operation for IndexSelect {
 
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
         let (x, indices) = (inputs[0], inputs[1]);
-        if x.dtype() == BitNetDType::Ternary {
+        let is_rows_of_blocks = matches!(x.dtype(), BitNetDType::Block(_))
+            && x.grouped_parts().is_none()
+            && (x.rank(), self.axis) == (2, 0);
+        if x.dtype().is_packed() && !is_rows_of_blocks {
             bail!(UnsupportedOperation, self.name(), inputs, "not for packed weights");
         }
+        let dtype = if is_rows_of_blocks { BitNetDType::F32 } else { x.dtype() };
         let (before, after) = (&x.shape()[..self.axis], &x.shape()[self.axis + 1..]);
         let shape: TensorShape =
             before.iter().chain(indices.shape().iter()).chain(after).copied().collect();
-        Ok(smallvec![TensorSpec::new(shape, x.dtype())])
+        Ok(smallvec![TensorSpec::new(shape, dtype)])
     }
 
     fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
@@ -65,7 +69,8 @@ impl Operation for IndexSelect {
 /// # Choosing along an axis
 impl BitNetTensor {
     /// The slices of `axis` that `indices` name, as NumPy's `take`: the axis is replaced by the axes
-    /// of the indices. Indices are integers of any type; negative ones count from the end.
+    /// of the indices. Indices are integers of any type; negative ones count from the end. The rows of a
+    /// matrix of a block format become `F32`.
     ///
     /// ```
     /// use bitnet_tensor::BitNetTensor;

@@ -77,8 +77,14 @@ impl Operation for View {
 
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
         let input = inputs[0];
-        if input.dtype() == BitNetDType::Ternary {
-            bail!(UnsupportedOperation, self.name(), inputs, "a packed weight has no views");
+        if input.dtype().is_packed() {
+            // Rows of blocks as files have them can be taken apart.
+            let takes_rows = matches!(self, View::Slice { axis: 0, step: 1, .. })
+                && input.rank() > 1
+                && matches!(input.dtype(), BitNetDType::Block(_));
+            if !takes_rows || input.grouped_parts().is_some() {
+                bail!(UnsupportedOperation, self.name(), inputs, "a packed weight has no views");
+            }
         }
         let shape = match self {
             View::Reshape(shape) => {

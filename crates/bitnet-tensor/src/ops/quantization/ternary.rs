@@ -64,19 +64,29 @@ impl BitNetTensor {
         }
     }
 
-    /// The ternary weights `parts`, of equal columns, one below the other, in the layout that
-    /// the kernels of their device want. Done once, when a model is loaded.
+    /// The ternary weights or the weights of one block format `parts`, of equal columns, one below the
+    /// other, in the layout that the kernels of their device want. Done once, when a model is
+    /// loaded.
+    ///
+    /// Block formats of ternary codes whose blocks all have the scale of their row become
+    /// `Ternary`: their products are sums of integers, the same in every format.
     ///
     /// # Errors
-    /// `InvalidTensor` for none, `DTypeMismatch`, `ShapeMismatch`, `DeviceMismatch`;
-    /// `ComputationError` when a code is none of −1, 0 and 1.
+    /// `InvalidTensor` for none, `DTypeMismatch` for dense weights and for different block formats,
+    /// `ShapeMismatch`, `DeviceMismatch`; `ComputationError` when a code is none of −1, 0 and 1.
     pub fn prepare_weight(parts: &[&Self]) -> Result<Self> {
         const NAME: &str = "prepare_weight";
         let Some(first) = parts.first() else {
             bail!(InvalidTensor, NAME, parts, "there is nothing to prepare");
         };
-        if parts.iter().any(|part| part.dtype() != BitNetDType::Ternary) {
-            bail!(DTypeMismatch, NAME, parts, "takes ternary weights");
+        if parts.iter().any(|part| !part.dtype().is_packed()) {
+            bail!(DTypeMismatch, NAME, parts, "takes ternary weights or ones of a block format");
+        }
+        if parts.iter().any(|part| part.rank() != 2) {
+            bail!(ShapeMismatch, NAME, parts, "takes matrices");
+        }
+        if parts.len() > 1 && parts.iter().any(|part| part.grouped_parts().is_some()) {
+            bail!(UnsupportedOperation, NAME, parts, "prepared block weights are not joined");
         }
         if parts.iter().any(|part| part.device() != first.device()) {
             bail!(DeviceMismatch, NAME, parts, "the weights are on different devices");

@@ -27,7 +27,7 @@ impl Operation for ArgExtreme {
 
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
         let input = inputs[0];
-        if input.dtype() == BitNetDType::Ternary {
+        if input.dtype().is_packed() {
             bail!(DTypeMismatch, self.name(), inputs, "takes numbers or bool");
         }
         let shape = reduced_shape(input.shape(), &[self.axis], self.keepdims);

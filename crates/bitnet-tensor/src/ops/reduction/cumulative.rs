@@ -50,7 +50,7 @@ impl Operation for Cumulative {
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
         let x = inputs[0];
         let dtype = match (self.kind, x.dtype()) {
-            (_, BitNetDType::Ternary) => {
+            (_, dtype) if dtype.is_packed() => {
                 bail!(DTypeMismatch, self.name(), inputs, "takes numbers or bool")
             }
             (CumulativeKind::Max | CumulativeKind::Min, dtype) => {

@@ -74,7 +74,7 @@ impl Operation for Reduce {
 
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
         let input = inputs[0];
-        if input.dtype() == BitNetDType::Ternary {
+        if input.dtype().is_packed() {
             bail!(DTypeMismatch, self.name(), inputs, "takes numbers or bool");
         }
         if self.kind == ReduceKind::Mean && !input.dtype().is_float() {

@@ -21,7 +21,7 @@ impl Operation for SearchSorted {
 
     fn operand_types(&self, inputs: &[&BitNetTensor]) -> Result<Option<OperandTypes>> {
         let (sorted, values) = (inputs[0].dtype(), inputs[1].dtype());
-        let common = sorted.promote(values).filter(|&dtype| dtype != BitNetDType::Ternary);
+        let common = sorted.promote(values).filter(|dtype| !dtype.is_packed());
         match common {
             Some(dtype) => Ok(Some(smallvec![dtype, dtype])),
             None => Err(error!(

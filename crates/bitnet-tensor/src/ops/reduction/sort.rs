@@ -26,7 +26,7 @@ impl Operation for Sort {
 
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
         let x = inputs[0];
-        if x.dtype() == BitNetDType::Ternary {
+        if x.dtype().is_packed() {
             bail!(DTypeMismatch, self.name(), inputs, "takes numbers or bool");
         }
         let Some((last, &size)) = x.rank().checked_sub(1).zip(x.shape().last()) else {

@@ -22,7 +22,7 @@ impl Operation for UniqueRows {
 
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
         let x = inputs[0];
-        if x.dtype() == BitNetDType::Ternary {
+        if x.dtype().is_packed() {
             bail!(DTypeMismatch, self.name(), inputs, "takes numbers or bool");
         }
         let [rows, _] = **x.shape() else {

@@ -18,7 +18,7 @@ use elementwise::{binary, integer_binary, integer_bits, unary, wrap};
 use linalg::{linear, matmul, scale_rows};
 use movement::{cat, gather, index_select, scatter, slice_scatter, write_rows};
 use neural::{attention, rms_norm, rope, softmax};
-use quantization::{quantize_activation, ternarize};
+use quantization::{by_groups, quantize_activation, ternarize};
 use reduction::{arg_extreme, reduce};
 
 /// An operand: its sizes, its type and its elements in row-major order.
@@ -203,6 +203,9 @@ pub(super) fn evaluate(op: &Op, inputs: &[Array]) -> Result<Vec<Vec<f64>>, Strin
         },
         Op::MatMulI32(_) => one(matmul(x, &inputs[1])),
         Op::Decomposition(op) => linalg::decomposition(*op, inputs),
+        Op::Linear(_) if inputs[1].dtype.is_packed() => {
+            one(linear(&by_groups(x), x.last(), &inputs[1]))
+        }
         Op::Linear(_) => one(linear(x, x.last(), &inputs[1])),
         Op::TernaryLinear(op) => {
             // The weight has been read as code × scale.

@@ -25,6 +25,23 @@ pub(super) fn quantize_activation(x: &Array) -> Vec<Vec<f64>> {
     vec![codes, scales, sums]
 }
 
+/// What int8 codes with a scale for each 32 of a row keep of `x`; decisions in `f32` as above. What is
+/// not finite makes its group NaN.
+pub(super) fn by_groups(x: &Array) -> Array {
+    let group = |x: &[f64]| -> Vec<f64> {
+        let magnitude = x.iter().fold(0.0f32, |max, &x| max.max(x.abs() as f32));
+        if !x.iter().all(|x| x.is_finite()) {
+            return vec![f64::NAN; x.len()];
+        }
+        let factor = 127.0 / magnitude;
+        let factor = if factor.is_finite() { factor } else { 0.0 };
+        let scale = f64::from(magnitude / 127.0);
+        x.iter().map(|&x| f64::from((x as f32 * factor).round_ties_even()) * scale).collect()
+    };
+    let values = x.rows().flat_map(|row| row.chunks(32).flat_map(group).collect::<Vec<_>>());
+    Array { shape: x.shape.clone(), dtype: x.dtype, values: values.collect() }
+}
+
 /// Codes and the scale of each row; rounding decisions as in [`quantize_activation`].
 pub(super) fn ternarize(weight: &Array) -> Vec<Vec<f64>> {
     let mean = weight.values.iter().map(|w| w.abs()).sum::<f64>() / weight.values.len() as f64;

@@ -1,0 +1,200 @@
+//! The product of tiles with quantized activations: one token (decode, bound by memory) or many
+//! (prefill, where a tile is unpacked once for up to eight tokens).
+
+use super::{GroupedLayout, GroupedMatrix, GroupedRows, ROWS};
+use crate::Cpu;
+use crate::parallel::{self, SharedMut};
+use crate::simd::{Kernel, Simd};
+
+/// Bytes of weights that one thread streams at a time for one token.
+const STREAM_PIECE: usize = 1 << 16;
+
+/// Products of weight and activation that one thread computes at a time for several tokens.
+const COMPUTE_PIECE: usize = 1 << 22;
+
+/// `out[t][r] = Σ_c w(r, c) · x(t, c)`, `out` tokens × rows, row-major.
+///
+/// # Panics
+/// If `w` and `x` differ in columns, or `out` has not `x.rows() · w.layout().rows()` elements.
+///
+/// ```
+/// use bitnet_kernels::Cpu;
+/// use bitnet_kernels::blocks::{BlockFormat, quantize};
+/// use bitnet_kernels::grouped::{GroupedLayout, GroupedMatrix, GroupedRows, gemm, pack_grouped};
+/// let cpu = Cpu::best();
+/// let mut blocks = [0; 34];
+/// quantize(cpu, BlockFormat::Q8_0, 32, &[0.5; 32], &mut blocks)?;
+/// let layout = GroupedLayout::new(BlockFormat::Q8_0, 1, 32)?;
+/// let mut tiles = vec![0; layout.byte_len()];
+/// pack_grouped(layout, |_| &blocks[..], &mut tiles)?;
+/// let x = GroupedRows::quantize(cpu, &[2.0; 32], 32)?;
+/// let mut out = [0.0];
+/// gemm(cpu, &GroupedMatrix::new(layout, &tiles)?, &x, &mut out);
+/// assert!((out[0] - 32.0).abs() < 0.02);
+/// # Ok::<(), bitnet_kernels::OperandError>(())
+/// ```
+pub fn gemm(cpu: Cpu, w: &GroupedMatrix<'_>, x: &GroupedRows, out: &mut [f32]) {
+    let layout = w.layout;
+    let (tokens, rows) = (x.rows(), layout.rows());
+    if layout.cols() == 0 {
+        out.fill(0.0);
+        return;
+    }
+    assert_eq!(layout.cols(), x.cols(), "columns of the weights and of the activations");
+    assert_eq!(Some(out.len()), tokens.checked_mul(rows), "out is tokens × rows");
+    if out.is_empty() {
+        return;
+    }
+    let out = SharedMut::of(out);
+    let grain = match tokens {
+        1 => STREAM_PIECE / layout.row_block_bytes(),
+        _ => COMPUTE_PIECE / (tokens * layout.cols() * ROWS),
+    };
+    parallel::for_each(layout.row_blocks(), grain.max(1), |blocks| {
+        cpu.run(Piece { w, x, blocks, out: &out });
+    });
+}
+
+/// Some row blocks × all tokens: what one thread computes at a time.
+struct Piece<'a> {
+    w: &'a GroupedMatrix<'a>,
+    x: &'a GroupedRows,
+    blocks: std::ops::Range<usize>,
+    out: &'a SharedMut<'a, f32>,
+}
+
+impl Kernel for Piece<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        // Bits of a code, quads of a group.
+        match (self.w.layout.bits(), self.w.layout.group()) {
+            (4, _) => self.blocks::<S, 4, 8>(s),
+            (_, 32) => self.blocks::<S, 8, 8>(s),
+            _ => self.blocks::<S, 8, 4>(s),
+        }
+    }
+}
+
+impl Piece<'_> {
+    /// Tokens inside: a row block stays in the L1 cache for all of them.
+    #[inline(always)]
+    fn blocks<S: Simd, const BITS: usize, const QUADS: usize>(&self, s: S) {
+        let tokens = self.x.rows();
+        for block in self.blocks.clone() {
+            let mut token = 0;
+            if S::WIDE {
+                while token + 8 <= tokens {
+                    self.block::<S, BITS, QUADS, 8>(s, block, token);
+                    token += 8;
+                }
+            }
+            while token + 4 <= tokens {
+                self.block::<S, BITS, QUADS, 4>(s, block, token);
+                token += 4;
+            }
+            while token < tokens {
+                self.block::<S, BITS, QUADS, 1>(s, block, token);
+                token += 1;
+            }
+        }
+    }
+
+    /// One row block × `T` tokens.
+    #[inline(always)]
+    fn block<S: Simd, const BITS: usize, const QUADS: usize, const T: usize>(
+        &self,
+        s: S,
+        block: usize,
+        first_token: usize,
+    ) {
+        let layout = self.w.layout;
+        let (cols, zero) = (layout.cols(), i32::from(layout.format().zero_code()));
+        let has_minima = layout.format().has_minima();
+        let tiles = &self.w.tiles[block * layout.row_block_bytes()..][..layout.row_block_bytes()];
+        let mut codes: [&[[[i8; 4]; QUADS]]; T] = [&[]; T];
+        let mut scales: [&[f32]; T] = [&[]; T];
+        let mut sums: [&[i32]; T] = [&[]; T];
+        for t in 0..T {
+            let start = (first_token + t) * cols;
+            let row = &self.x.codes[start..start + cols];
+            codes[t] = row.as_chunks::<4>().0.as_chunks::<QUADS>().0;
+            scales[t] = &self.x.scales[start / 32..][..cols / 32];
+            sums[t] = &self.x.sums[start / 16..][..cols / 16];
+        }
+
+        let mut products = [s.splat(0.0); T];
+        let mut minima = [s.splat(0.0); T];
+        for (g, tile) in tiles.chunks_exact(layout.tile_bytes()).enumerate() {
+            let (head, lines) = tile.split_at(layout.head_bytes());
+            let (d, m) = head.split_at(layout.scale_bytes());
+            let d = load_scales(s, layout, d);
+            let planes = planes::<S, BITS, QUADS>(s, lines);
+            for t in 0..T {
+                let q = &codes[t][g];
+                let dots =
+                    if BITS == 4 { s.dot_nibbles(&planes, q) } else { s.dot_bytes(&planes, q) };
+                let (scale, sum) = if QUADS == 8 {
+                    (scales[t][g], sums[t][2 * g] + sums[t][2 * g + 1])
+                } else {
+                    (scales[t][g / 2], sums[t][g])
+                };
+                let dots = s.to_f32(dots, zero * sum);
+                products[t] = s.add(products[t], s.mul(s.mul(dots, s.splat(scale)), d));
+                if has_minima {
+                    let m = load_scales(s, layout, m);
+                    minima[t] = s.add(minima[t], s.mul(s.splat(scale * sum as f32), m));
+                }
+            }
+        }
+
+        let first_row = block * ROWS;
+        let used = ROWS.min(layout.rows() - first_row);
+        for t in 0..T {
+            let start = (first_token + t) * layout.rows() + first_row;
+            // SAFETY: pieces are disjoint in row blocks, hence in (token, row).
+            let out = unsafe { self.out.range(start..start + used) };
+            s.store_partial(s.add(products[t], minima[t]), out);
+        }
+    }
+}
+
+#[inline(always)]
+fn load_scales<S: Simd>(s: S, layout: GroupedLayout, bytes: &[u8]) -> S::F32 {
+    if layout.has_wide_scales() {
+        let mut scales = [0.0; ROWS];
+        for (scale, bytes) in scales.iter_mut().zip(bytes.as_chunks::<4>().0) {
+            *scale = f32::from_le_bytes(*bytes);
+        }
+        s.load(&scales)
+    } else {
+        let mut scales = [0; ROWS];
+        for (scale, bytes) in scales.iter_mut().zip(bytes.as_chunks::<2>().0) {
+            *scale = u16::from_le_bytes(*bytes);
+        }
+        s.load_f16(&scales)
+    }
+}
+
+/// The codes of a tile, four columns to a plane.
+#[inline(always)]
+fn planes<S: Simd, const BITS: usize, const QUADS: usize>(s: S, lines: &[u8]) -> [S::Plane; QUADS] {
+    let lines = &lines.as_chunks::<64>().0[..QUADS * BITS / 8];
+    let first = s.tile(&lines[0]);
+    if BITS == 4 {
+        let mut planes = [s.low_nibbles(first); QUADS];
+        for (k, line) in lines.iter().enumerate() {
+            let tile = s.tile(line);
+            planes[2 * k] = s.low_nibbles(tile);
+            planes[2 * k + 1] = s.high_nibbles(tile);
+        }
+        planes
+    } else {
+        let mut planes = [s.bytes(first); QUADS];
+        for (k, line) in lines.iter().enumerate() {
+            planes[k] = s.bytes(s.tile(line));
+        }
+        planes
+    }
+}

@@ -1,0 +1,131 @@
+//! Weights brought into the layouts that the kernels read: ternary tiles where all codes are
+//! ternary and each row has one scale, else tiles of groups.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use bitnet_kernels::blocks::BlockFormat;
+use bitnet_kernels::grouped::{GroupedLayout, pack_grouped};
+use bitnet_kernels::ternary::{TiledLayout, pack_tiled};
+
+use super::codes::{CodeRows, fail_if_any, keep_first};
+use crate::cpu::linalg::operand_error;
+use crate::error::{Result, bail};
+use crate::storage::TernaryLayout;
+use crate::{BitNetDType, BitNetTensor, Device};
+
+const NAME: &str = "prepare_weight";
+
+pub(in crate::cpu) fn prepare_weight(
+    parts: &[&BitNetTensor],
+    device: Device,
+) -> Result<BitNetTensor> {
+    if let [weight] = parts {
+        let tiled = matches!(weight.ternary_parts(), Some((TernaryLayout::Tiled, ..)));
+        if tiled || weight.grouped_parts().is_some() {
+            return Ok((*weight).clone());
+        }
+    }
+    if parts.iter().all(|part| CodeRows::has(part))
+        && let Some(weight) = ternary(parts, device)?
+    {
+        return Ok(weight);
+    }
+    let mut types = parts.iter().map(|part| part.dtype());
+    match types.next() {
+        Some(first @ BitNetDType::Block(format)) if types.all(|dtype| dtype == first) => {
+            grouped(format, parts, device)
+        }
+        _ => bail!(
+            DTypeMismatch,
+            NAME,
+            parts,
+            "the weights are neither all ternary nor of one block format"
+        ),
+    }
+}
+
+/// Where the rows of several parts are, one part below the other.
+struct Stack {
+    /// The row at which each part ends.
+    ends: Vec<usize>,
+}
+
+impl Stack {
+    fn new(rows: impl Iterator<Item = usize>) -> Self {
+        let ends = rows.scan(0usize, |end, rows| {
+            *end = end.saturating_add(rows);
+            Some(*end)
+        });
+        Self { ends: ends.collect() }
+    }
+
+    fn rows(&self) -> usize {
+        self.ends.last().copied().unwrap_or(0)
+    }
+
+    /// The part that holds `row`, and its number there.
+    fn find(&self, row: usize) -> (usize, usize) {
+        let part = self.ends.partition_point(|&end| end <= row);
+        (part, row - part.checked_sub(1).map_or(0, |before| self.ends[before]))
+    }
+}
+
+/// The parts as one ternary weight; `None` where a row has several scales or other codes.
+fn ternary(parts: &[&BitNetTensor], device: Device) -> Result<Option<BitNetTensor>> {
+    let sources: Vec<CodeRows<'_>> =
+        parts.iter().map(|part| CodeRows::new(part)).collect::<Result<_>>()?;
+    let columns = sources.first().map_or(0, |source| source.columns);
+    let stack = Stack::new(sources.iter().map(|source| source.rows));
+    let rows = stack.rows();
+    let failed = |cause| operand_error(NAME, parts, cause);
+    let tiles = TiledLayout::new(rows, columns).map_err(failed)?;
+
+    let mut codes = BitNetTensor::empty([tiles.byte_len()], BitNetDType::U8, device)?;
+    let scales: Vec<AtomicU32> = (0..rows).map(|_| AtomicU32::new(0)).collect();
+    let (several, failure) = (AtomicBool::new(false), Mutex::new(None));
+    pack_tiled(tiles, codes.try_mut()?, |row, out| {
+        if several.load(Ordering::Relaxed) {
+            return out.fill(0); // in vain
+        }
+        let (part, own_row) = stack.find(row);
+        match sources[part].read(own_row, out) {
+            Ok(Some(scale)) => scales[row].store(scale.to_bits(), Ordering::Relaxed),
+            Ok(None) => {
+                out.fill(0);
+                several.store(true, Ordering::Relaxed);
+            }
+            Err(cause) => {
+                out.fill(0);
+                keep_first(&failure, row, cause);
+            }
+        }
+    })
+    .map_err(failed)?;
+    fail_if_any(failure, NAME, parts)?;
+    if several.into_inner() {
+        return Ok(None);
+    }
+    let scales: Vec<f32> =
+        scales.into_iter().map(|bits| f32::from_bits(bits.into_inner())).collect();
+    let scales = BitNetTensor::from_vec(scales, [rows])?.to_device(device)?;
+    let shape = [rows, columns];
+    BitNetTensor::ternary_from_parts(TernaryLayout::Tiled, codes, scales, shape).map(Some)
+}
+
+/// The parts, all of one format, as one weight in tiles of groups.
+fn grouped(format: BlockFormat, parts: &[&BitNetTensor], device: Device) -> Result<BitNetTensor> {
+    let failed = |cause| operand_error(NAME, parts, cause);
+    let columns = parts.first().map_or(0, |part| part.shape()[1]);
+    let sources: Vec<&[u8]> = parts.iter().map(|part| part.block_bytes()).collect::<Result<_>>()?;
+    let stack = Stack::new(parts.iter().map(|part| part.shape()[0]));
+    let layout = GroupedLayout::new(format, stack.rows(), columns).map_err(failed)?;
+    let row_bytes = format.row_bytes(columns).map_err(failed)?;
+    let mut tiles = BitNetTensor::empty([layout.byte_len()], BitNetDType::U8, device)?;
+    let row = |row: usize| {
+        let (part, own_row) = stack.find(row);
+        &sources[part][own_row * row_bytes..][..row_bytes]
+    };
+    pack_grouped(layout, row, tiles.try_mut()?).map_err(failed)?;
+    BitNetTensor::grouped_from_parts(format, tiles, [stack.rows(), columns])
+}
