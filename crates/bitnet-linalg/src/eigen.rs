@@ -99,10 +99,10 @@ fn normalised(vectors: MatRef<'_, c64>, column: usize) -> Vec<c64> {
     let x: Vec<c64> = (0..vectors.nrows()).map(|row| vectors[(row, column)]).collect();
     let size = |x: &c64| x.re.hypot(x.im);
     let length = x.iter().fold(0.0f64, |sum, x| sum.hypot(size(x)));
-    let mut largest = c64::new(0.0, 0.0);
-    for x in &x {
+    let (mut largest, mut place) = (c64::new(0.0, 0.0), 0);
+    for (row, x) in x.iter().enumerate() {
         if size(x) > size(&largest) * (1.0 + 1e-8) {
-            largest = *x;
+            (largest, place) = (*x, row);
         }
     }
     if length == 0.0 {
@@ -110,7 +110,11 @@ fn normalised(vectors: MatRef<'_, c64>, column: usize) -> Vec<c64> {
     }
     // Divided by its phase: multiplied with the conjugate.
     let (re, im) = (largest.re / size(&largest), -largest.im / size(&largest));
-    x.iter()
+    let mut turned: Vec<c64> = x
+        .iter()
         .map(|x| c64::new((x.re * re - x.im * im) / length, (x.re * im + x.im * re) / length))
-        .collect()
+        .collect();
+    // Of rounding.
+    turned[place].im = 0.0;
+    turned
 }

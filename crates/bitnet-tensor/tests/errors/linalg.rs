@@ -264,11 +264,18 @@ fn matrices_without_the_decomposition() {
 
 #[test]
 fn derivatives_that_there_are_not() {
-    let x = zeros(&[2, 3], F64).with_grad();
-    let (q, _) = x.qr(false).expect("a decomposition");
+    let x = matrix(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.5], 2).with_grad();
+    let (q, _) = x.qr(true).expect("a decomposition");
     assert_error!(
         q.sum(&[], false).and_then(|sum| sum.backward()),
         UnsupportedOperation,
-        "qr(f64[2, 3]): the derivative is defined for rows ≥ columns"
+        "qr(f64[3, 2]): columns that complete a basis have no derivative: it is defined for rows ≤ \
+         columns"
+    );
+    let (_, s, _) = x.svd(true).expect("a decomposition");
+    assert_error!(
+        s.sum(&[], false).and_then(|sum| sum.backward()),
+        UnsupportedOperation,
+        "svd(f64[3, 2]): no derivative is defined"
     );
 }

@@ -131,7 +131,12 @@ fn factors_of_symmetric_matrices() -> Result<()> {
 #[test]
 fn orthogonal_factors() -> Result<()> {
     let mut random = Random::new(74);
-    for shape in [&[3, 3][..], &[4, 3], &[2, 3, 2]] {
+    for shape in [&[3, 3][..], &[2, 3], &[2, 2, 4]] {
+        let a = distinct(&mut random, shape)?;
+        one("complete qr, q", a.clone(), &|x| Ok(x[0].qr(true)?.0))?;
+        one("complete qr, r", a, &|x| Ok(x[0].qr(true)?.1))?;
+    }
+    for shape in [&[3, 3][..], &[4, 3], &[2, 3, 2], &[2, 4], &[2, 1, 3]] {
         let a = distinct(&mut random, shape)?;
         one("qr, q", a.clone(), &|x| Ok(x[0].qr(false)?.0))?;
         one("qr, r", a, &|x| Ok(x[0].qr(false)?.1))?;
@@ -150,4 +155,43 @@ fn orthogonal_factors() -> Result<()> {
     }
     let inputs = [distinct(&mut random, &[4, 2])?, random.tensor(F64, &[4, 2])?];
     check("lstsq", &inputs, &|x| Ok(x[0].lstsq(&x[1], None)?.solution))
+}
+
+/// The pivots are clear, so that no step of the differences exchanges rows.
+#[test]
+fn triangular_factors() -> Result<()> {
+    let mut random = Random::new(75);
+    for shape in [&[1, 1][..], &[3, 3], &[4, 2], &[2, 4], &[2, 3, 3], &[2, 3, 2], &[2, 2, 3]] {
+        // Rows backwards: the permutation is not the identity.
+        let a = distinct(&mut random, shape)?.flip(&[-2])?.copy()?;
+        one("lu, l", a.clone(), &|x| x[0].lu()?.1.square())?;
+        one("lu, u", a.clone(), &|x| Ok(x[0].lu()?.2))?;
+        one("lu, all", a, &|x| {
+            let (p, l, u) = x[0].lu()?;
+            p.matmul(&l)?.matmul(&u.square()?)
+        })?;
+    }
+    Ok(())
+}
+
+/// Real and complex eigenvalues, all different: a disturbed rotation beside a diagonal.
+#[test]
+fn eigenvalues_of_any_matrix() -> Result<()> {
+    let mut random = Random::new(76);
+    let base = [1.0, -2.0, 0.3, 0.1, 2.0, 1.5, 0.0, 0.2, 0.2, -0.4, 4.0, 0.3, 0.1, 0.3, -0.2, -3.0];
+    let base = BitNetTensor::from_slice(&base, [4, 4])?;
+    for shape in [&[4, 4][..], &[2, 4, 4]] {
+        let a = random.tensor(F64, shape)?.mul(0.2)?.add(&base)?;
+        assert!(a.eig()?.values_imaginary.abs()?.max(&[], false)?.item::<f64>()? > 0.5);
+        one("eigvals, real", a.clone(), &|x| Ok(x[0].eigvals()?.0))?;
+        one("eigvals, imaginary", a.clone(), &|x| Ok(x[0].eigvals()?.1))?;
+        one("eig, real values", a.clone(), &|x| Ok(x[0].eig()?.values_real))?;
+        one("eig, imaginary values", a.clone(), &|x| Ok(x[0].eig()?.values_imaginary))?;
+        one("eig, real vectors", a.clone(), &|x| Ok(x[0].eig()?.vectors_real))?;
+        one("eig, imaginary vectors", a, &|x| Ok(x[0].eig()?.vectors_imaginary))?;
+    }
+    one("one number", BitNetTensor::from_slice(&[2.5f64], [1, 1])?, &|x| {
+        let found = x[0].eig()?;
+        found.values_real.add(found.vectors_real.squeeze(-1)?)
+    })
 }

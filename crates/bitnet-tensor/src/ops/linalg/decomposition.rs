@@ -176,12 +176,15 @@ impl Operation for Decomposition {
 
     fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         match *self {
-            Self::Qr { complete: false } => qr::backward(context),
+            Self::Lu => qr::lu_backward(context),
+            Self::Qr { complete } => qr::backward(complete, context),
             Self::Cholesky { upper } => cholesky::backward(upper, context),
             Self::Svd { full: false } => svd::backward(context),
             Self::SingularValues => svd::values_backward(context),
             Self::Eigh => eigen::backward(context),
             Self::EigenvaluesSymmetric => eigen::values_backward(context),
+            Self::Eig => eigen::general_backward(context),
+            Self::Eigenvalues => eigen::general_values_backward(context),
             Self::Determinant => inverse::determinant_backward(context),
             Self::LogDeterminant => inverse::log_determinant_backward(context),
             Self::Inverse => inverse::backward(context),
