@@ -32,6 +32,33 @@ impl Layout {
         Self { shape, strides, offset: 0 }
     }
 
+    /// Any strides over storage of `length` elements; `None` when an index of the shape would lie
+    /// outside of it.
+    #[cfg(feature = "ndarray")]
+    pub(crate) fn strided(
+        shape: TensorShape,
+        strides: &[isize],
+        offset: usize,
+        length: usize,
+    ) -> Option<Self> {
+        let (mut low, mut high) = (isize::try_from(offset).ok()?, isize::try_from(offset).ok()?);
+        if !shape.contains(&0) {
+            for (&size, &stride) in shape.iter().zip(strides) {
+                let reach = stride.checked_mul(isize::try_from(size - 1).ok()?)?;
+                let end = if reach < 0 { &mut low } else { &mut high };
+                *end = end.checked_add(reach)?;
+            }
+            if low < 0 || usize::try_from(high).ok()? >= length {
+                return None;
+            }
+        }
+        (strides.len() == shape.rank() && shape.checked_element_count().is_some()).then(|| Self {
+            shape,
+            strides: SmallVec::from_slice(strides),
+            offset,
+        })
+    }
+
     /// The sizes of the axes.
     pub fn shape(&self) -> &TensorShape {
         &self.shape

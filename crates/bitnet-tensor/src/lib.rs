@@ -16,6 +16,12 @@
 //! assert_eq!(*y.shape(), [1, 2]);
 //! # Ok::<(), bitnet_tensor::TensorOpError>(())
 //! ```
+//!
+//! Who comes from NumPy or PyTorch finds the names in [`ops`].
+//!
+//! # Features
+//! - `ndarray`: tensors from arrays of the crate `ndarray`, without copying owned ones, and back as
+//!   arrays or views.
 
 pub mod backend;
 mod closeness;

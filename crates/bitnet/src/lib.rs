@@ -31,6 +31,8 @@
 //! # Features
 //! - `embedded-model` (default): a model of 27 million parameters inside of the library, see
 //!   `embedded`.
+//! - `ndarray`: tensors from arrays of the crate `ndarray`, without copying owned ones, and back as
+//!   arrays or views.
 
 #[cfg(feature = "embedded-model")]
 pub mod embedded;

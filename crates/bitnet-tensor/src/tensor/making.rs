@@ -168,6 +168,15 @@ impl BitNetTensor {
     /// file, an array of another library. Bytes that are not aligned for `dtype` are copied. Rows
     /// (of the last axis) of a block format are whole blocks.
     ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use bitnet_tensor::{BitNetDType, BitNetTensor, ForeignBytes};
+    /// let owner: ForeignBytes = Arc::new(vec![7u8, 1, 2, 3]);
+    /// let x = BitNetTensor::from_foreign(owner, 1..4, BitNetDType::U8, [3])?;
+    /// assert_eq!(x.to_vec::<u8>()?, [1, 2, 3]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`InvalidTensor`](TensorOpError::InvalidTensor) when the part is outside the bytes or not as long as
     /// the shape needs; `Bool` bytes other than 0 and 1 are found when they are read.
@@ -235,6 +244,15 @@ impl BitNetTensor {
     /// [`TernaryLayout::Bytes`]; `scales` is `F32 [rows]`. Codes that do not occur (the bit
     /// pattern 3, a byte of 2) are refused: tiled ones here, others when the weight is prepared or
     /// dequantized.
+    ///
+    /// ```
+    /// use bitnet_tensor::{BitNetDType, BitNetTensor, TernaryLayout};
+    /// let codes = BitNetTensor::from_slice(&[1i8, 0, -1, 1], [2, 2])?;
+    /// let scales = BitNetTensor::try_from(vec![0.5f32, 2.0])?;
+    /// let weight = BitNetTensor::ternary_from_parts(TernaryLayout::Bytes, codes, scales, [2, 2])?;
+    /// assert_eq!(weight.to_dtype(BitNetDType::F32)?.to_vec::<f32>()?, [0.5, 0.0, -2.0, 2.0]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     ///
     /// # Errors
     /// [`ShapeMismatch`](TensorOpError::ShapeMismatch) or [`DTypeMismatch`](TensorOpError::DTypeMismatch) when the parts do

@@ -2,6 +2,8 @@
 
 mod elements;
 mod making;
+#[cfg(feature = "ndarray")]
+mod ndarray;
 
 use std::sync::Arc;
 
