@@ -16,6 +16,18 @@ type Method = fn(&BitNetTensor, &BitNetTensor) -> Result<BitNetTensor>;
 type Owned = fn(BitNetTensor, &BitNetTensor) -> BitNetTensor;
 type Assign = fn(&mut BitNetTensor, &BitNetTensor);
 
+/// The owned form of every function of two elements that has no operator.
+const OWNED: [(&str, Method, fn(BitNetTensor, &BitNetTensor) -> Result<BitNetTensor>); 8] = [
+    ("maximum", |a, b| a.maximum(b), |a, b| a.into_maximum(b)),
+    ("minimum", |a, b| a.minimum(b), |a, b| a.into_minimum(b)),
+    ("floor_div", |a, b| a.floor_div(b), |a, b| a.into_floor_div(b)),
+    ("fmod", |a, b| a.fmod(b), |a, b| a.into_fmod(b)),
+    ("pow", |a, b| a.pow(b), |a, b| a.into_pow(b)),
+    ("atan2", |a, b| a.atan2(b), |a, b| a.into_atan2(b)),
+    ("hypot", |a, b| a.hypot(b), |a, b| a.into_hypot(b)),
+    ("copysign", |a, b| a.copysign(b), |a, b| a.into_copysign(b)),
+];
+
 const OPERATORS: [(&str, Method, Owned, Assign); 10] = [
     ("add", |a, b| a.add(b), |a, b| a + b, |a, b| *a += b),
     ("sub", |a, b| a.sub(b), |a, b| a - b, |a, b| *a -= b),
@@ -125,6 +137,27 @@ proptest! {
     fn operators(seed in any::<u64>()) {
         binary(&mut Random::new(seed)).expect("computed");
     }
+}
+
+/// In the place of the first operand when nobody else holds it, else in another.
+#[test]
+fn owned_forms_without_an_operator() -> Result<()> {
+    let mut random = Random::new(7);
+    let address = |x: &BitNetTensor| x.as_slice::<f32>().map(<[f32]>::as_ptr);
+    for (name, method, owned) in OWNED {
+        let a = random.tensor(F32, &[3, 5])?.abs()?;
+        let b = random.tensor(F32, &[5])?;
+        let want = method(&a, &b)?;
+        let kept = a.clone();
+        same(name, &owned(a, &b)?, &want);
+        let place = address(&kept)?;
+        let written = owned(kept, &b)?;
+        same(&format!("{name} in place"), &written, &want);
+        assert_eq!(address(&written)?, place, "{name}");
+        let error = owned(written, &random.tensor(F32, &[4])?).unwrap_err();
+        assert_eq!(error.context().operation, name);
+    }
+    Ok(())
 }
 
 /// An operand that is the target itself.

@@ -1,7 +1,8 @@
 //! Layers and losses of neural networks.
 
 use bitnet_tensor::BitNetDType::F64;
-use bitnet_tensor::ops::{Convolution, Reduction};
+use bitnet_tensor::ops::{AttentionWindow, Convolution, GateKind, Reduction, RopeMode};
+use bitnet_tensor::random::Generator;
 use bitnet_tensor::{BitNetTensor, Result};
 use bitnet_testkit::Random;
 
@@ -53,6 +54,10 @@ fn convolutions_and_pools() -> Result<()> {
     check("convolution_transposed", &operands, &move |x| {
         x[0].convolution_transposed(&x[1], None, &how, &[1, 0])
     })?;
+    let operands = [random.tensor(F64, &[1, 2, 5])?, random.tensor(F64, &[3, 2, 2])?];
+    check("conv1d", &operands, &|x| x[0].conv1d(&x[1], None, 2, 1, 1, 1))?;
+    let operands = [random.tensor(F64, &[1, 2, 3, 4])?, random.tensor(F64, &[2, 1, 2, 2])?];
+    check("conv2d", &operands, &|x| x[0].conv2d(&x[1], None, [1, 2], [1, 0], [1, 1], 2))?;
     let x = [random.tensor(F64, &[1, 2, 5, 4])?];
     check("max_pool", &x, &|x| x[0].max_pool(&[2, 2], &[2, 1], &[1, 0]))?;
     check("avg_pool", &x, &|x| x[0].avg_pool(&[2, 2], &[1, 2], &[0, 1]))
@@ -74,6 +79,11 @@ fn gates_and_attention() -> Result<()> {
     for causal in [false, true] {
         check("scaled_dot_product_attention", &operands, &move |x| {
             x[0].scaled_dot_product_attention(&x[1], &x[2], None, causal, None)
+        })?;
+    }
+    for window in [AttentionWindow::sliding(2), AttentionWindow { before: None, after: Some(1) }] {
+        check("windowed attention", &operands, &move |x| {
+            x[0].scaled_dot_product_attention(&x[1], &x[2], None, window, None)
         })?;
     }
     // The second query sees nothing.
@@ -105,9 +115,33 @@ fn losses() -> Result<()> {
         })?;
         let target = BitNetTensor::from_slice(&[1i64, -7, 3], [3])?;
         let weight = positive(&mut random, F64, &[4])?;
+        check("nll_loss", &pair[..1], &|x| x[0].nll_loss(&target, None, Some(-7), reduction))?;
         check("cross_entropy", &pair[..1], &move |x| {
             x[0].cross_entropy(&target, Some(&weight), Some(-7), reduction)
         })?;
     }
     Ok(())
+}
+
+/// The forms of `F64`, which the fused operations of inference do not compute.
+#[test]
+fn layers_of_models_in_f64() -> Result<()> {
+    let mut random = Random::new(86);
+    let operands = [random.tensor(F64, &[3, 4])?, random.tensor(F64, &[4])?];
+    check("rms_norm", &operands, &|x| x[0].rms_norm(&x[1], 1e-5))?;
+    let operands = [positive(&mut random, F64, &[3, 4])?.neg()?, random.tensor(F64, &[3, 4])?];
+    for kind in [GateKind::Silu, GateKind::ReluSquared] {
+        check("gate", &operands, &move |x| x[0].gate(kind, &x[1]))?;
+    }
+    let positions = BitNetTensor::from_vec(vec![0u32, 3], [1, 2])?;
+    let operands = [
+        random.tensor(F64, &[1, 2, 2, 4])?,
+        random.tensor(F64, &[4, 2])?,
+        random.tensor(F64, &[4, 2])?,
+    ];
+    for mode in [RopeMode::RotateHalf, RopeMode::AdjacentPairs] {
+        check("rope", &operands, &|x| x[0].rope(&x[1], &x[2], &positions, mode)?.square())?;
+    }
+    // The same elements are kept each time.
+    check("dropout", &operands[..1], &|x| x[0].dropout(0.4, &mut Generator::new(3))?.square())
 }

@@ -89,6 +89,14 @@ fn more_views_and_arrangements() -> Result<()> {
 }
 
 #[test]
+fn other_words_for_the_same() -> Result<()> {
+    let x = [Random::new(104).tensor(F64, &[2, 3, 1])?];
+    check("movedims", &x, &|x| x[0].movedims(&[0, 2], &[1, 0])?.square())?;
+    check("squeeze_all", &x, &|x| x[0].squeeze_all()?.square())?;
+    check("view_as", &x, &|x| x[0].view_as(&[3, -1])?.square())
+}
+
+#[test]
 fn index_expressions() -> Result<()> {
     let mut random = Random::new(103);
     let x = random.tensor(F64, &[3, 4, 2])?;

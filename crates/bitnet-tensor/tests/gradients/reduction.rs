@@ -1,6 +1,7 @@
 //! Gradients of reductions and of orders.
 
 use bitnet_tensor::BitNetDType::{F32, F64};
+use bitnet_tensor::ops::Interpolation;
 use bitnet_tensor::{BitNetTensor, Result};
 use bitnet_testkit::Random;
 
@@ -116,6 +117,9 @@ fn orders() -> Result<()> {
         one("cummin", &move |x| Ok(x[0].square()?.cummin(axis)?.0))?;
         one("median", &move |x| x[0].median(&[axis], true))?;
         one("quantile", &move |x| x[0].quantile(0.3, &[axis], false))?;
+        for method in [Interpolation::Lower, Interpolation::Midpoint, Interpolation::Nearest] {
+            one("quantile_with", &move |x| x[0].quantile_with(0.3, &[axis], true, method))?;
+        }
     }
     one("median", &|x| x[0].median(&[], false))?;
     one("nothing", &|x| x[0].topk(0, 1, true)?.0.sum(&[], false)?.add(&x[0]))?;

@@ -166,11 +166,12 @@ pub(crate) fn broadcast_shape(
 }
 
 macro_rules! binary_methods {
-    ($($(#[$doc:meta])* $method:ident => $kind:ident, $a:literal, $b:literal, $t:ident $y:literal;)+) => {
+    ($($(#[$doc:meta])* $method:ident, $owned:ident => $kind:ident, $a:literal, $b:literal, $t:ident $y:literal;)+) => {
         /// # Arithmetic
         ///
         /// Shapes broadcast as in NumPy; types promote by [`BitNetDType::promote`]; the other
-        /// operand may be a number (see [`Operand`]).
+        /// operand may be a number (see [`Operand`]). The `into_` forms reuse the storage when nobody
+        /// shares it; so do the operators on a tensor that is given away, and `+=` and the like.
         ///
         /// Integers wrap around: of a result that the type does not hold the low bits remain, as in
         /// NumPy. So `I8` has 127 + 1 = −128, −(−128) = |−128| = −128 and −128 // −1 = −128; `U8` has
@@ -195,56 +196,54 @@ macro_rules! binary_methods {
                     let other = other.beside(stringify!($method), self)?;
                     apply_one(Binary(BinaryKind::$kind), &[self, &other])
                 }
+
+                #[doc = concat!("[`", stringify!($method), "`](Self::", stringify!($method), ") that reuses the storage of `self` when nobody shares it.")]
+                ///
+                /// # Errors
+                #[doc = concat!("As [`", stringify!($method), "`](Self::", stringify!($method), ").")]
+                pub fn $owned(self, other: impl Operand) -> Result<Self> {
+                    let other = other.beside(stringify!($method), &self)?;
+                    apply_reusing(Binary(BinaryKind::$kind), self, &[&other])
+                }
             )+
         }
     };
 }
 binary_methods! {
     /// The sum.
-    add => Add, "[1.0f32, 2.0]", "0.5", f32 "[1.5, 2.5]";
+    add, into_add => Add, "[1.0f32, 2.0]", "0.5", f32 "[1.5, 2.5]";
     /// The difference.
-    sub => Sub, "[1.0f32, 2.0]", "0.5", f32 "[0.5, 1.5]";
+    sub, into_sub => Sub, "[1.0f32, 2.0]", "0.5", f32 "[0.5, 1.5]";
     /// The product.
-    mul => Mul, "[1.0f32, 2.0]", "0.5", f32 "[0.5, 1.0]";
+    mul, into_mul => Mul, "[1.0f32, 2.0]", "0.5", f32 "[0.5, 1.0]";
     /// The quotient of floats.
-    div => Div, "[1.0f32, 2.0]", "4", f32 "[0.25, 0.5]";
+    div, into_div => Div, "[1.0f32, 2.0]", "4", f32 "[0.25, 0.5]";
     /// The larger of the two; NaN when one is.
-    maximum => Max, "[1.0f32, 2.0]", "1.5", f32 "[1.5, 2.0]";
+    maximum, into_maximum => Max, "[1.0f32, 2.0]", "1.5", f32 "[1.5, 2.0]";
     /// The smaller of the two; NaN when one is.
-    minimum => Min, "[1.0f32, 2.0]", "1.5", f32 "[1.0, 1.5]";
+    minimum, into_minimum => Min, "[1.0f32, 2.0]", "1.5", f32 "[1.0, 1.5]";
     /// The quotient rounded down, as Python's `//`.
-    floor_div => FloorDiv, "[7i32, -7]", "2", i32 "[3, -4]";
+    floor_div, into_floor_div => FloorDiv, "[7i32, -7]", "2", i32 "[3, -4]";
     /// The remainder with the sign of the divisor, as Python's `%` and NumPy's `remainder`.
-    rem => Rem, "[7i32, -7]", "3", i32 "[1, 2]";
+    rem, into_rem => Rem, "[7i32, -7]", "3", i32 "[1, 2]";
     /// The remainder with the sign of the dividend, as C's and NumPy's `fmod`.
-    fmod => Fmod, "[7i32, -7]", "3", i32 "[1, -1]";
+    fmod, into_fmod => Fmod, "[7i32, -7]", "3", i32 "[1, -1]";
     /// The power; of integers with exponents that are not negative.
-    pow => Pow, "[2.0f32, 3.0]", "2", f32 "[4.0, 9.0]";
+    pow, into_pow => Pow, "[2.0f32, 3.0]", "2", f32 "[4.0, 9.0]";
     /// The angle of the point (`other`, this) in (−π, π].
-    atan2 => Atan2, "[0.0f32, 0.0]", "1.0", f32 "[0.0, 0.0]";
+    atan2, into_atan2 => Atan2, "[0.0f32, 0.0]", "1.0", f32 "[0.0, 0.0]";
     /// `√(a² + b²)` without overflow.
-    hypot => Hypot, "[3.0f32, 6.0]", "4.0", f32 "[5.0, 52.0f32.sqrt()]";
+    hypot, into_hypot => Hypot, "[3.0f32, 6.0]", "4.0", f32 "[5.0, 52.0f32.sqrt()]";
     /// These magnitudes with the signs of `other`.
-    copysign => Copysign, "[3.0f32, -6.0]", "-1.0", f32 "[-3.0, -6.0]";
+    copysign, into_copysign => Copysign, "[3.0f32, -6.0]", "-1.0", f32 "[-3.0, -6.0]";
     /// The bits that both integers have; of `Bool`: both.
-    bitand => And, "[0b1100u8, 0b1010]", "0b0110", u8 "[0b0100, 0b0010]";
+    bitand, into_bitand => And, "[0b1100u8, 0b1010]", "0b0110", u8 "[0b0100, 0b0010]";
     /// The bits that one of the integers has; of `Bool`: either.
-    bitor => Or, "[0b1100u8, 0b1010]", "0b0110", u8 "[0b1110, 0b1110]";
+    bitor, into_bitor => Or, "[0b1100u8, 0b1010]", "0b0110", u8 "[0b1110, 0b1110]";
     /// The bits that exactly one of the integers has; of `Bool`: exactly one.
-    bitxor => Xor, "[0b1100u8, 0b1010]", "0b0110", u8 "[0b1010, 0b1100]";
+    bitxor, into_bitxor => Xor, "[0b1100u8, 0b1010]", "0b0110", u8 "[0b1010, 0b1100]";
     /// Shifted left: `a · 2ᵇ`, wrapping; 0 from the width of the type on.
-    shl => Shl, "[1u8, 3]", "7", u8 "[128, 128]";
+    shl, into_shl => Shl, "[1u8, 3]", "7", u8 "[128, 128]";
     /// Shifted right: `⌊a / 2ᵇ⌋`, so that the sign stays.
-    shr => Shr, "[64i8, -64]", "3", i8 "[8, -8]";
-}
-
-impl BitNetTensor {
-    /// The sum, in the storage of `self` when nobody shares it.
-    ///
-    /// # Errors
-    /// As [`add`](Self::add).
-    pub fn into_add(self, other: impl Operand) -> Result<Self> {
-        let other = other.beside("add", &self)?;
-        apply_reusing(Binary(BinaryKind::Add), self, &[&other])
-    }
+    shr, into_shr => Shr, "[64i8, -64]", "3", i8 "[8, -8]";
 }

@@ -67,7 +67,9 @@ impl BitNetTensor {
     /// Attention of these queries `[batch, tokens, heads, head_dim]` to `keys` and `values`
     /// `[batch, capacity, kv_heads, head_dim]`: `softmax(q·kᵀ·scale)·v` per head, where the
     /// query at `positions[batch, tokens]` sees the keys up to its own position. `heads` is a
-    /// multiple of `kv_heads`; consecutive heads share one. All are `F32`, positions `U32`.
+    /// multiple of `kv_heads`; consecutive heads share one. All are `F32`, positions `U32`. This is
+    /// what inference needs over a cache; it has no derivative, which
+    /// [`scaled_dot_product_attention`](Self::scaled_dot_product_attention) has.
     ///
     /// ```
     /// use bitnet_tensor::{BitNetDType, BitNetTensor};

@@ -2,7 +2,7 @@
 
 use smallvec::smallvec;
 
-use crate::backend::dispatch::{apply_one, apply_out};
+use crate::backend::dispatch::{apply_one, apply_out, composed};
 use crate::error::{Result, bail};
 use crate::ops::{
     Derivative, GateKind, OperandGradients, Operation, Outputs, Specs, TensorSpec, Unary, UnaryKind,
@@ -30,11 +30,7 @@ impl Operation for Gate {
     }
 
     fn decompose(&self, inputs: &[&BitNetTensor]) -> Option<Result<Outputs>> {
-        let activation = match self.0 {
-            GateKind::ReluSquared => inputs[0].relu_squared(),
-            GateKind::Silu => inputs[0].silu(),
-        };
-        Some(activation.and_then(|a| a.mul(inputs[1])).map(|y| smallvec![y]))
+        Some(gated(self.0, inputs[0], inputs[1]).map(|y| smallvec![y]))
     }
 
     fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
@@ -56,9 +52,17 @@ impl Operation for Gate {
     }
 }
 
+fn gated(kind: GateKind, gate: &BitNetTensor, up: &BitNetTensor) -> Result<BitNetTensor> {
+    match kind {
+        GateKind::ReluSquared => gate.relu_squared()?.into_mul(up),
+        GateKind::Silu => gate.silu()?.into_mul(up),
+    }
+}
+
 /// # Gated activations
 impl BitNetTensor {
-    /// `activation(self) · up`, elementwise, for `F32` of equal shapes.
+    /// `activation(self) · up`, elementwise, for floats of one type and of equal shapes. The half types
+    /// are computed in `F32` and rounded once.
     ///
     /// ```
     /// use bitnet_tensor::{BitNetTensor, ops::GateKind};
@@ -72,7 +76,20 @@ impl BitNetTensor {
     /// # Errors
     /// `ShapeMismatch`, `DTypeMismatch`.
     pub fn gate(&self, kind: GateKind, up: &Self) -> Result<Self> {
-        apply_one(Gate(kind), &[self, up])
+        if self.dtype() != up.dtype()
+            || self.shape() != up.shape()
+            || !self.dtype().is_float()
+            || self.dtype() == BitNetDType::F32
+        {
+            return apply_one(Gate(kind), &[self, up]);
+        }
+        composed("gate", &[self, up], || {
+            if self.dtype() == BitNetDType::F64 {
+                return gated(kind, self, up);
+            }
+            let wide = |x: &Self| x.to_dtype(BitNetDType::F32);
+            apply_one(Gate(kind), &[&wide(self)?, &wide(up)?])?.to_dtype(self.dtype())
+        })
     }
 
     /// [`gate`](Self::gate) into `out`: into its storage where it fits, else it is replaced.

@@ -5,6 +5,58 @@ use crate::error::{Result, bail};
 use crate::random::Generator;
 use crate::{BitNetDType, BitNetTensor};
 
+/// Which keys a query sees by its place: query `i` the keys from `i − before` to `i + after`, as
+/// FlashAttention's `window_size`. `true` is [`CAUSAL`](Self::CAUSAL), `false` is
+/// [`ALL`](Self::ALL).
+///
+/// ```
+/// use bitnet_tensor::ops::AttentionWindow;
+/// assert_eq!(AttentionWindow::from(true), AttentionWindow::CAUSAL);
+/// assert_eq!(AttentionWindow::sliding(4), AttentionWindow { before: Some(3), after: Some(0) });
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttentionWindow {
+    /// How many keys before its own place; `None`: all.
+    pub before: Option<usize>,
+    /// How many keys behind its own place; `None`: all.
+    pub after: Option<usize>,
+}
+
+impl AttentionWindow {
+    /// Every key.
+    pub const ALL: Self = Self { before: None, after: None };
+    /// The keys up to the query's own place.
+    pub const CAUSAL: Self = Self { before: None, after: Some(0) };
+
+    /// The last `size` keys up to the query's own place, itself among them, as Mistral's
+    /// `sliding_window`; a size of 0 counts as 1.
+    pub const fn sliding(size: usize) -> Self {
+        Self { before: Some(size.saturating_sub(1)), after: Some(0) }
+    }
+
+    /// `Bool` `[queries, keys]`, true where the query sees the key; `None` when every one does.
+    fn seen(self, queries: usize, keys: usize) -> Result<Option<BitNetTensor>> {
+        if self == Self::ALL {
+            return Ok(None);
+        }
+        let diagonal = |distance: usize| isize::try_from(distance).unwrap_or(isize::MAX);
+        let mut seen = BitNetTensor::ones([queries, keys], BitNetDType::Bool)?;
+        if let Some(after) = self.after {
+            seen = seen.tril(diagonal(after))?;
+        }
+        if let Some(before) = self.before {
+            seen = seen.triu(-diagonal(before))?;
+        }
+        Ok(Some(seen))
+    }
+}
+
+impl From<bool> for AttentionWindow {
+    fn from(causal: bool) -> Self {
+        if causal { Self::CAUSAL } else { Self::ALL }
+    }
+}
+
 /// # Layers
 impl BitNetTensor {
     /// `a · sigmoid(b)` of the two halves `a`, `b` of `axis` (Dauphin et al. 2017).
@@ -98,9 +150,10 @@ impl BitNetTensor {
 
     /// `softmax(q · kᵀ · scale + mask) · v` for `q [.., queries, size]`, `k [.., keys, size]` and
     /// `v [.., keys, features]`; leading axes broadcast, and heads of `k` and `v` are shared by as
-    /// many of `q` as there are more of them. A mask is `Bool` (true: seen) or added; `causal` lets
-    /// query `i` see the keys up to `i`. The scale is `1 / √size` unless given. A query that sees
-    /// nothing gets zeros. Half types are computed in `F32` and rounded once.
+    /// many of `q` as there are more of them. A mask is `Bool` (true: seen) or added; the window is
+    /// `false` for all keys, `true` for those up to the query's own place (PyTorch's `is_causal`), or
+    /// an [`AttentionWindow`]. The scale is `1 / √size` unless given. A query that sees nothing gets
+    /// zeros. Half types are computed in `F32` and rounded once.
     ///
     /// ```
     /// use bitnet_tensor::BitNetTensor;
@@ -108,6 +161,10 @@ impl BitNetTensor {
     /// let k = BitNetTensor::from_vec(vec![1.0f32, 2.0, 3.0, 4.0], [2, 2])?;
     /// let y = q.scaled_dot_product_attention(&k, &k, None, false, None)?;
     /// assert_eq!(y.to_vec::<f32>()?, [2.0, 3.0]);
+    /// // Each of two queries sees its own key only.
+    /// use bitnet_tensor::ops::AttentionWindow;
+    /// let y = k.scaled_dot_product_attention(&k, &k, None, AttentionWindow::sliding(1), None)?;
+    /// assert_eq!(y.to_vec::<f32>()?, [1.0, 2.0, 3.0, 4.0]);
     /// # Ok::<(), bitnet_tensor::TensorOpError>(())
     /// ```
     ///
@@ -119,10 +176,11 @@ impl BitNetTensor {
         k: &Self,
         v: &Self,
         mask: Option<&Self>,
-        causal: bool,
+        window: impl Into<AttentionWindow>,
         scale: Option<f64>,
     ) -> Result<Self> {
         const NAME: &str = "scaled_dot_product_attention";
+        let window = window.into();
         let operands = &[self, k, v];
         let dtype = self.dtype();
         if !dtype.is_float() || k.dtype() != dtype || v.dtype() != dtype {
@@ -140,7 +198,7 @@ impl BitNetTensor {
                     mask => mask.cloned(),
                 };
                 let (q, k, v) = (wide(self)?, wide(k)?, wide(v)?);
-                let y = q.scaled_dot_product_attention(&k, &v, mask.as_ref(), causal, scale)?;
+                let y = q.scaled_dot_product_attention(&k, &v, mask.as_ref(), window, scale)?;
                 return y.to_dtype(dtype);
             }
             let (k, v) = (shared_heads(self, k)?, shared_heads(self, v)?);
@@ -154,8 +212,7 @@ impl BitNetTensor {
                     _ => scores.add(mask)?,
                 };
             }
-            if causal {
-                let seen = Self::ones([queries, keys], BitNetDType::Bool)?.tril(0)?;
+            if let Some(seen) = window.seen(queries, keys)? {
                 scores = seen.to_device(self.device())?.where_(&scores, &never)?;
             }
             if keys == 0 || scores.element_count() == 0 {

@@ -14,6 +14,7 @@ mod softmax;
 pub use attention::Attention;
 pub use convolution::Convolution;
 pub use gate::Gate;
+pub use layers::AttentionWindow;
 pub use loss::Reduction;
 pub use norm::{RmsNorm, RmsNormQuantize};
 pub use rope::Rope;

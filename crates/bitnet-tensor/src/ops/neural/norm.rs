@@ -29,13 +29,13 @@ impl Operation for RmsNorm {
     }
 
     fn decompose(&self, inputs: &[&BitNetTensor]) -> Option<Result<Outputs>> {
-        Some(rms_norm_of_parts(inputs[0], inputs[1], self.eps).map(|y| smallvec![y]))
+        Some(rms_norm_of_parts(inputs[0], inputs[1], self.eps.into()).map(|y| smallvec![y]))
     }
 
     fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
         // With r = (mean(x²)+eps)^(-1/2) and g = dy·weight: dx = r·(g − x·r²·mean(g·x)).
         let (x, weight, dy) = (context.inputs[0], context.inputs[1], context.gradient);
-        let r = inverse_rms(x, self.eps)?;
+        let r = inverse_rms(x, self.eps.into())?;
         let g = dy.mul(weight)?;
         let mean = g.mul(x)?.mean(&[-1], true)?;
         let dx = g.sub(&x.mul(&r.square()?)?.mul(&mean)?)?.mul(&r)?;
@@ -44,11 +44,11 @@ impl Operation for RmsNorm {
     }
 }
 
-fn inverse_rms(x: &BitNetTensor, eps: f32) -> Result<BitNetTensor> {
-    x.square()?.mean(&[-1], true)?.add(f64::from(eps))?.rsqrt()
+fn inverse_rms(x: &BitNetTensor, eps: f64) -> Result<BitNetTensor> {
+    x.square()?.mean(&[-1], true)?.add(eps)?.rsqrt()
 }
 
-fn rms_norm_of_parts(x: &BitNetTensor, weight: &BitNetTensor, eps: f32) -> Result<BitNetTensor> {
+fn rms_norm_of_parts(x: &BitNetTensor, weight: &BitNetTensor, eps: f64) -> Result<BitNetTensor> {
     x.mul(&inverse_rms(x, eps)?)?.mul(weight)
 }
 
@@ -105,7 +105,9 @@ impl BitNetTensor {
     ///
     /// # Errors
     /// `ShapeMismatch`, `DTypeMismatch`.
-    pub fn rms_norm(&self, weight: &Self, eps: f32) -> Result<Self> {
+    pub fn rms_norm(&self, weight: &Self, eps: impl Into<f64>) -> Result<Self> {
+        let wide_eps = eps.into();
+        let eps = wide_eps as f32;
         let both_f32 = self.dtype() == BitNetDType::F32 && weight.dtype() == BitNetDType::F32;
         if both_f32 || !self.dtype().is_float() || !weight.dtype().is_float() {
             return apply_one(RmsNorm { eps }, &[self, weight]);
@@ -113,7 +115,7 @@ impl BitNetTensor {
         composed("rms_norm", &[self, weight], || {
             check_features("rms_norm", &[self, weight])?;
             if self.dtype() == BitNetDType::F64 {
-                return rms_norm_of_parts(self, &weight.to_dtype(BitNetDType::F64)?, eps);
+                return rms_norm_of_parts(self, &weight.to_dtype(BitNetDType::F64)?, wide_eps);
             }
             let (x, weight) =
                 (self.to_dtype(BitNetDType::F32)?, weight.to_dtype(BitNetDType::F32)?);

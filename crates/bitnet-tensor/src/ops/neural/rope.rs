@@ -2,7 +2,7 @@
 
 use smallvec::smallvec;
 
-use crate::backend::dispatch::{apply_one, apply_out};
+use crate::backend::dispatch::{apply_one, apply_out, composed};
 use crate::error::{Result, bail};
 use crate::ops::{Derivative, OperandGradients, Operation, RopeMode, Specs, TensorSpec};
 use crate::{BitNetDType, BitNetTensor};
@@ -53,10 +53,35 @@ impl Operation for Rope {
     }
 }
 
+/// The rotation by its formula, in the type of `x`.
+fn rotated(
+    x: &BitNetTensor,
+    cos: &BitNetTensor,
+    sin: &BitNetTensor,
+    positions: &BitNetTensor,
+    mode: RopeMode,
+) -> Result<BitNetTensor> {
+    let of_tokens =
+        |table: &BitNetTensor| table.to_dtype(x.dtype())?.index_select(0, positions)?.unsqueeze(2);
+    let (cos, sin) = (of_tokens(cos)?, of_tokens(sin)?);
+    let half = x.shape()[3] / 2;
+    let (a, b) = match mode {
+        RopeMode::RotateHalf => (x.narrow(3, 0, half)?, x.narrow(3, half, half)?),
+        RopeMode::AdjacentPairs => (x.slice(3, 0, half, 2)?, x.slice(3, half.min(1), half, 2)?),
+    };
+    let turned = [a.mul(&cos)?.sub(b.mul(&sin)?)?, b.mul(&cos)?.add(a.mul(&sin)?)?];
+    let [first, second] = &turned;
+    match mode {
+        RopeMode::RotateHalf => BitNetTensor::cat(&[first, second], 3),
+        RopeMode::AdjacentPairs => BitNetTensor::stack(&[first, second], 4)?.reshape(x.shape()),
+    }
+}
+
 impl BitNetTensor {
-    /// Rotates the pairs of each head of `F32 [batch, tokens, heads, head_dim]` by the angles of
-    /// its position: `cos` and `sin` are `F32 [positions, head_dim/2]`, `positions` is
-    /// `U32 [batch, tokens]`.
+    /// Rotates the pairs of each head of these floats `[batch, tokens, heads, head_dim]` by the angles
+    /// of its position: `cos` and `sin` are floats `[positions, head_dim/2]`, `positions` is
+    /// `U32 [batch, tokens]`. The half types are computed in `F32` and rounded once; the result has
+    /// the type of this tensor.
     ///
     /// ```
     /// use bitnet_tensor::{BitNetTensor, ops::RopeMode};
@@ -73,7 +98,26 @@ impl BitNetTensor {
     /// # Errors
     /// `ShapeMismatch`, `DTypeMismatch`; `ComputationError` for a position outside the tables.
     pub fn rope(&self, cos: &Self, sin: &Self, positions: &Self, mode: RopeMode) -> Result<Self> {
-        apply_one(Rope { mode }, &[self, cos, sin, positions])
+        let floats = [self, cos, sin];
+        if floats.iter().all(|x| x.dtype() == BitNetDType::F32)
+            || !floats.iter().all(|x| x.dtype().is_float())
+        {
+            return apply_one(Rope { mode }, &[self, cos, sin, positions]);
+        }
+        composed("rope", &[self, cos, sin, positions], || {
+            if self.dtype() == BitNetDType::F64 {
+                // What fits and what does not is the operation's to say, of operands as it takes them.
+                let narrow = |x: &Self| x.detach().to_dtype(BitNetDType::F32);
+                let operands = [narrow(self)?, narrow(cos)?, narrow(sin)?];
+                let [x, narrow_cos, narrow_sin] = &operands;
+                Rope { mode }.infer(&[x, narrow_cos, narrow_sin, positions])?;
+                return rotated(self, cos, sin, positions, mode);
+            }
+            let wide = |x: &Self| x.to_dtype(BitNetDType::F32);
+            let operands = [wide(self)?, wide(cos)?, wide(sin)?];
+            let [x, cos, sin] = &operands;
+            apply_one(Rope { mode }, &[x, cos, sin, positions])?.to_dtype(self.dtype())
+        })
     }
 
     /// [`rope`](Self::rope) into `out`: into its storage where it fits, else it is replaced.
