@@ -15,7 +15,66 @@ pub struct Tolerance {
     pub absolute: f64,
 }
 
+/// What is computed, by how exact it can be: the rows of the table of [`Tolerance::of`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Elements that only move; arithmetic, comparisons and logic, which are rounded correctly.
+    Exact,
+    /// `pow`, `atan2`, `hypot`, `floor_div`.
+    TwoElements,
+    /// `lerp`: three operations, each rounded, of numbers up to 8.
+    Blend,
+    /// Numbers at equal distances and their powers.
+    Range,
+    /// Sums, means, spreads and norms of a few dozen numbers.
+    Reduction,
+    /// Sums of up to a hundred products of normal numbers.
+    Product,
+    /// Matrices of a condition below 1000; their reconstruction is tested to 20 ε of their size.
+    Decomposition,
+    /// Normalisations, convolutions, attention, losses.
+    Layer,
+    /// Losses of numbers up to 100.
+    LargeLoss,
+    /// Scales of quantized numbers, and the numbers made of them again.
+    Quantized,
+}
+
+/// Bounds of each kind for `F64`, `F32`, `F16` and `BF16`: units in the last place, relative,
+/// absolute. Half types are computed in `F32` and rounded once, which is one unit beside the rounded
+/// `f64`, but for `Blend`, whose every step is rounded.
+const TABLE: [(Kind, [[f64; 3]; 4]); 10] = [
+    (Kind::Exact, [[0.0; 3]; 4]),
+    (Kind::TwoElements, [[1.0, 0.0, 0.0]; 4]),
+    (Kind::Blend, [[4.0, 0.0, 2e-6], [4.0, 0.0, 2e-6], [0.0, 0.0, 0.02], [0.0, 0.0, 0.1]]),
+    (Kind::Range, [[2.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]),
+    (Kind::Reduction, [[1.0, 1e-14, 2e-15], [1.0, 1e-6, 1e-6], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]),
+    (Kind::Product, [[1.0, 0.0, 3e-14], [1.0, 0.0, 1.6e-5], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]),
+    (Kind::Decomposition, [[0.0, 1e-11, 1e-11], [0.0, 1e-4, 1e-5], [0.0; 3], [0.0; 3]]),
+    (Kind::Layer, [[4.0, 0.0, 2e-14], [4.0, 0.0, 8e-6], [1.0, 0.0, 4e-6], [1.0, 0.0, 4e-6]]),
+    (
+        Kind::LargeLoss,
+        [[4.0, 0.0, 6.4e-13], [4.0, 0.0, 2.6e-4], [1.0, 0.0, 4e-6], [1.0, 0.0, 4e-6]],
+    ),
+    (Kind::Quantized, [[2.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0; 3], [0.0; 3]]),
+];
+
 impl Tolerance {
+    /// How far numbers of `kind` may be from those of NumPy, PyTorch, SciPy and mpmath. Integers and
+    /// truth values are exact; functions of one element have [`unary`](Self::unary).
+    pub fn of(kind: Kind, dtype: BitNetDType) -> Self {
+        let column = match dtype {
+            BitNetDType::F64 => 0,
+            BitNetDType::F32 => 1,
+            BitNetDType::F16 => 2,
+            BitNetDType::BF16 => 3,
+            _ => return Self::EXACT,
+        };
+        let row = TABLE.iter().find(|(row, _)| *row == kind);
+        let [ulps, relative, absolute] = row.map_or([0.0; 3], |(_, columns)| columns[column]);
+        Self { ulps, relative, absolute }
+    }
+
     /// The same bits (any NaN for NaN).
     pub const EXACT: Self = Self { ulps: 0.0, relative: 0.0, absolute: 0.0 };
 

@@ -12,6 +12,6 @@ pub mod conformance;
 mod mock_device;
 pub mod random;
 
-pub use compare::Tolerance;
+pub use compare::{Kind, Tolerance};
 pub use mock_device::{MockDevice, ReadsForbidden};
 pub use random::Random;

@@ -13,20 +13,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from common import bfloat16, case, normal, save
+from common import bfloat16, normal, save
+from layer import layer
 
 FLOATS = [np.float32, np.float64, np.float16, bfloat16]
-
-
-def wide(x):
-    return torch.from_numpy(x.astype(np.float64)) if x.dtype.kind not in "iub" else torch.from_numpy(x)
-
-
-def layer(op, function, operands, **attributes):
-    y = function(*(None if x is None else wide(x) for x in operands))
-    given = [x for x in operands if x is not None]
-    dtype = given[0].dtype
-    case(op, given, [np.asarray(y.numpy()).astype(dtype)], **attributes)
 
 
 # Softmax along every axis.

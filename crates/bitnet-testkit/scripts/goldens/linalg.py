@@ -162,4 +162,42 @@ scales = np.abs(normal(4)) / np.float32(100)
 y = (codes.astype(np.int64) @ weight.astype(np.int64).T) * (largest.astype(np.float64) / 127) * scales.astype(np.float64)
 case("linear_int8", [x, weight, scales], [y.astype(np.float32)])
 
+# Factors, with the signs that the library gives them: they are unique then.
+def turned(columns):
+    """−1 for columns whose largest element is negative."""
+    at = np.argmax(np.abs(columns), -2)[..., None, :]
+    return np.sign(np.take_along_axis(columns, at, -2))
+
+
+for dtype in [np.float32, np.float64]:
+    for shape in [(1, 1), (3, 3), (4, 2), (2, 5), (2, 3, 3), (0, 2, 2)]:
+        n = min(shape[-2:])
+        a = normal(*shape, dtype=dtype)
+        a = (wide(a) + 2 * np.eye(*shape[-2:])).astype(dtype)
+        w = wide(a)
+        parts = [linalg.lu(m) for m in w.reshape(-1, *shape[-2:])]
+        if parts:
+            stacked = [np.stack(part).reshape(*shape[:-2], *part[0].shape) for part in zip(*parts)]
+            case("lu", [a], [x.astype(dtype) for x in stacked])
+        q, r = np.linalg.qr(w)
+        sign = np.sign(np.diagonal(r, 0, -2, -1))
+        case("qr", [a], [(q * sign[..., None, :]).astype(dtype), (r * sign[..., None]).astype(dtype)], complete=False)
+        if shape[-2] <= shape[-1]:
+            case("qr", [a], [(q * sign[..., None, :]).astype(dtype), (r * sign[..., None]).astype(dtype)], complete=True)
+        u, s, vt = np.linalg.svd(w, full_matrices=False)
+        sign = turned(u) if u.size else np.ones((*shape[:-2], 1, n))
+        case("svd", [a], [(u * sign).astype(dtype), s.astype(dtype), (vt * np.swapaxes(sign, -1, -2)).astype(dtype)])
+        if shape[-1] == shape[-2]:
+            sym = ((w + np.swapaxes(w, -1, -2)) / 2).astype(dtype)
+            values, vectors = np.linalg.eigh(wide(sym))
+            vectors = vectors * turned(vectors) if vectors.size else vectors
+            case("eigh", [sym], [values.astype(dtype), vectors.astype(dtype)])
+    a = np.array([[1, -2, 0.25], [1.5, 2, 0.5], [0.125, -0.5, -3]], dtype)
+    values, vectors = np.linalg.eig(wide(a))
+    order = np.lexsort((values.imag, np.round(values.real, 10)))
+    values, vectors = values[order], vectors[:, order]
+    largest = vectors[np.argmax(np.round(np.abs(vectors), 10), 0), range(3)]
+    vectors = vectors * np.conj(largest) / np.abs(largest)
+    case("eig", [a], [x.astype(dtype) for x in (values.real, values.imag, vectors.real, vectors.imag)])
+
 save("linalg")

@@ -207,4 +207,58 @@ case("pad", [dot], [dot], amounts=[], mode="edge")
 case("stack", [dot, -dot], [np.stack([dot, -dot])], axis=0)
 case("masked_select", [dot, np.array(True)], [dot.reshape(1)])
 
+# Shapes said in other words.
+case("movedims", [x], [np.moveaxis(x, [0, 1], [2, 0])], axes=[0, 1], places=[2, 0])
+case("movedims", [x], [np.moveaxis(x, [-1, 0], [0, -1])], axes=[-1, 0], places=[0, -1])
+case("flatten", [x], [x.reshape(6, 5)], first=0, last=1)
+case("flatten", [x], [x.reshape(30)], first=0, last=2)
+case("flatten", [hollow], [hollow.reshape(2, 0)], first=1, last=2)
+case("view_as", [x], [x.reshape(5, -1)], shape=[5, -1])
+case("view_as", [x], [x.reshape(2, 15)], shape=[2, 15])
+case("squeeze_all", [x[:1, :, None]], [x[:1, :, None].squeeze()])
+case("squeeze_all", [x[:1, :1, :1]], [x[0, 0, 0]])
+
+# What is written one by one, in every type: into places that occur once, and added up.
+for dtype in types:
+    y, z = operand(dtype, 3, 4), operand(dtype, 2, 4)
+    places = np.array([[0, 2, 1, -3], [2, 0, -1, 1]])
+    written = y.copy()
+    np.put_along_axis(written, places, z, 0)
+    case("scatter", [y, places, z], [written], axis=0)
+    if dtype != np.bool_:
+        if np.dtype(dtype).kind in "iu":
+            y, z = (integers(dtype, *t.shape, low=0, high=20) for t in (y, z))
+        else:
+            # Fractions that half types add without rounding.
+            y, z = (np.round(t.astype(np.float32) * 4).astype(dtype) for t in (y, z))
+        same = np.array([[1, 1, 1, 0], [1, 1, -2, 0]])
+        added = y.copy()
+        for row in range(2):
+            for column in range(4):
+                added[same[row, column], column] += z[row, column]
+        case("scatter_add", [y, same, z], [added], axis=0)
+    tuples = np.array([[2, 1], [0, 3]])
+    written = y.copy()
+    written[tuples[:, 0], tuples[:, 1]] = z[0, :2]
+    case("scatter_nd", [y, tuples, z[0, :2]], [written])
+    case("gather_nd", [y, tuples], [y[tuples[:, 0], tuples[:, 1]]])
+    flags = integers(np.uint8, 3, 4) > 100
+    case("masked_select", [y, flags], [y[flags]])
+    sparse = np.where(flags, y, np.zeros((), y.dtype))
+    case("nonzero", [sparse], [np.argwhere(sparse)])
+    case("index_select", [y, np.array([1, -1, 1])], [y[[1, -1, 1]]], axis=0)
+    if dtype != np.bool_:
+        target, rows = operand(dtype, 2, 4, 3), operand(dtype, 2, 2, 3)
+        at = np.array([[3, 0], [1, 2]], np.uint32)
+        written = target.copy()
+        for batch in range(2):
+            written[batch, at[batch]] = rows[batch]
+        case("write_rows", [target, at, rows], [written])
+
+# The same bits, read as another type.
+for a, b in [(np.float32, np.uint32), (np.int16, np.float16), (np.float64, np.int64), (np.uint16, bfloat16), (np.int8, np.uint8)]:
+    y = operand(a, 2, 3) if a != np.int16 else integers(a, 2, 3, low=0, high=30000)
+    y = integers(a, 2, 3, low=0, high=30000) if a == np.uint16 else y
+    case("bitcast", [y], [y.view(b)], dtype=dtype_name(b))
+
 save("movement")

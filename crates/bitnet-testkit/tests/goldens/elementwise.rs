@@ -2,8 +2,8 @@
 
 use bitnet_tensor::ops::{Op, Unary};
 use bitnet_tensor::{BitNetDType, BitNetTensor, Result};
-use bitnet_testkit::Tolerance;
 use bitnet_testkit::conformance::{BINARY, COMPARISONS, UNARY};
+use bitnet_testkit::{Kind, Tolerance};
 
 use crate::case::Case;
 use crate::family;
@@ -44,15 +44,11 @@ fn of_tables(name: &str, x: &[BitNetTensor]) -> Result<BitNetTensor> {
 
 fn tolerance(case: &Case<'_>, dtype: BitNetDType) -> Tolerance {
     let unary = UNARY.iter().find(|(kind, ..)| Op::from(Unary(*kind)).name() == case.op());
-    let half = matches!(dtype, BitNetDType::F16 | BitNetDType::BF16);
     match (case.op(), unary) {
         (_, Some((kind, ..))) => Tolerance::unary(*kind, dtype),
-        ("pow" | "atan2" | "hypot" | "floor_div", _) => Tolerance::ulps(1.0),
-        // Three operations, each rounded: half a unit of numbers up to 8 for each.
-        ("lerp", _) if dtype == BitNetDType::BF16 => Tolerance::absolute(0.1),
-        ("lerp", _) if half => Tolerance::absolute(0.02),
-        ("lerp", _) => Tolerance { ulps: 4.0, relative: 0.0, absolute: 2e-6 },
-        _ => Tolerance::EXACT,
+        ("pow" | "atan2" | "hypot" | "floor_div", _) => Tolerance::of(Kind::TwoElements, dtype),
+        ("lerp", _) => Tolerance::of(Kind::Blend, dtype),
+        _ => Tolerance::of(Kind::Exact, dtype),
     }
 }
 

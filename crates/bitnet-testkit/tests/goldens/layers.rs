@@ -1,8 +1,8 @@
 //! Layers and losses of neural networks, against PyTorch.
 
-use bitnet_tensor::ops::{Convolution, Reduction};
+use bitnet_tensor::ops::{AttentionWindow, Convolution, GateKind, Reduction, RopeMode};
 use bitnet_tensor::{BitNetDType, BitNetTensor, Result};
-use bitnet_testkit::Tolerance;
+use bitnet_testkit::{Kind, Tolerance};
 
 use crate::case::Case;
 use crate::family;
@@ -24,6 +24,13 @@ fn how(case: &Case<'_>) -> Convolution {
     }
 }
 
+/// Keys before and behind a query's place; −1 is all.
+fn window(case: &Case<'_>) -> AttentionWindow {
+    let bounds = case.list("window");
+    let bound = |n: usize| usize::try_from(bounds[n]).ok();
+    AttentionWindow { before: bound(0), after: bound(1) }
+}
+
 fn evaluate(case: &Case<'_>, x: &[BitNetTensor]) -> Result<Vec<BitNetTensor>> {
     let eps = || case.float("eps");
     let lists = || (case.sizes("kernel"), case.sizes("stride"), case.sizes("padding"));
@@ -38,6 +45,31 @@ fn evaluate(case: &Case<'_>, x: &[BitNetTensor]) -> Result<Vec<BitNetTensor>> {
         "convolution_transposed" => {
             x[0].convolution_transposed(&x[1], x.get(2), &how(case), &case.sizes("extra"))
         }
+        "conv1d" => {
+            let one = |name| case.sizes(name)[0];
+            let (stride, padding) = (one("stride"), one("padding"));
+            let groups = case.integer("groups") as usize;
+            x[0].conv1d(&x[1], x.get(2), stride, padding, one("dilation"), groups)
+        }
+        "conv2d" => {
+            let two = |name| [case.sizes(name)[0], case.sizes(name)[1]];
+            let (stride, padding) = (two("stride"), two("padding"));
+            let groups = case.integer("groups") as usize;
+            x[0].conv2d(&x[1], x.get(2), stride, padding, two("dilation"), groups)
+        }
+        "rms_norm" => x[0].rms_norm(&x[1], eps()),
+        "gate" => match case.text("kind") {
+            "silu" => x[0].gate(GateKind::Silu, &x[1]),
+            _ => x[0].gate(GateKind::ReluSquared, &x[1]),
+        },
+        "embedding" => x[0].embedding(&x[1]),
+        "rope" => {
+            let mode = match case.flag("adjacent") {
+                true => RopeMode::AdjacentPairs,
+                false => RopeMode::RotateHalf,
+            };
+            x[0].rope(&x[1], &x[2], &x[3], mode)
+        }
         "max_pool" => {
             let (kernel, stride, padding) = lists();
             x[0].max_pool(&kernel, &stride, &padding)
@@ -49,8 +81,11 @@ fn evaluate(case: &Case<'_>, x: &[BitNetTensor]) -> Result<Vec<BitNetTensor>> {
         "glu" => x[0].glu(case.integer("axis")),
         "swiglu" => x[0].swiglu(case.integer("axis")),
         "attention_of_masks" => {
-            let causal = case.flag("causal");
-            x[0].scaled_dot_product_attention(&x[1], &x[2], x.get(3), causal, None)
+            let window = match case.has("window") {
+                true => window(case),
+                false => case.flag("causal").into(),
+            };
+            x[0].scaled_dot_product_attention(&x[1], &x[2], x.get(3), window, None)
         }
         "mse_loss" => x[0].mse_loss(&x[1], reduction(case)),
         "l1_loss" => x[0].l1_loss(&x[1], reduction(case)),
@@ -73,18 +108,16 @@ fn evaluate(case: &Case<'_>, x: &[BitNetTensor]) -> Result<Vec<BitNetTensor>> {
     Ok(vec![one?])
 }
 
-/// Sums of a few dozen numbers near one, and what is made of them.
 fn tolerance(case: &Case<'_>, dtype: BitNetDType) -> Tolerance {
-    let scale = if case.op() == "binary_cross_entropy_with_logits" { 32.0 } else { 1.0 };
-    match dtype {
-        BitNetDType::F64 => Tolerance { ulps: 4.0, relative: 0.0, absolute: 2e-14 * scale },
-        BitNetDType::F32 => Tolerance { ulps: 4.0, relative: 0.0, absolute: 8e-6 * scale },
-        // Computed in f32 and rounded once: at most one unit beside the rounded float64.
-        _ => Tolerance { ulps: 1.0, relative: 0.0, absolute: 4e-6 },
+    match case.op() {
+        "binary_cross_entropy_with_logits" => Tolerance::of(Kind::LargeLoss, dtype),
+        "embedding" => Tolerance::of(Kind::Exact, dtype),
+        _ => Tolerance::of(Kind::Layer, dtype),
     }
 }
 
 #[test]
 fn goldens() {
     family(include_str!("../../goldens/layers.json"), evaluate, tolerance);
+    family(include_str!("../../goldens/layer_types.json"), evaluate, tolerance);
 }

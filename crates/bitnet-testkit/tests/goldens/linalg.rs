@@ -1,8 +1,9 @@
 //! Products and decompositions of matrices.
 
+use bitnet_tensor::BitNetDType::{F32, F64};
 use bitnet_tensor::ops::{MatrixNorm, Triangle};
 use bitnet_tensor::{BitNetDType, BitNetTensor, Result};
-use bitnet_testkit::Tolerance;
+use bitnet_testkit::{Kind, Tolerance};
 
 use crate::case::Case;
 use crate::family;
@@ -63,6 +64,15 @@ fn decomposition(case: &Case<'_>, x: &[BitNetTensor]) -> Result<Vec<BitNetTensor
         }),
         "slogdet" => return a.slogdet().map(|(sign, logarithm)| vec![sign, logarithm]),
         "eigvals" => return a.eigvals().map(|(real, imaginary)| vec![real, imaginary]),
+        "lu" => return a.lu().map(|(p, l, u)| vec![p, l, u]),
+        "qr" => return a.qr(case.flag("complete")).map(|(q, r)| vec![q, r]),
+        "svd" => return a.svd(false).map(|(u, s, vt)| vec![u, s, vt]),
+        "eigh" => return a.eigh().map(|(w, v)| vec![w, v]),
+        "eig" => {
+            let found = a.eig()?;
+            let vectors = [found.vectors_real, found.vectors_imaginary];
+            return Ok([[found.values_real, found.values_imaginary], vectors].concat());
+        }
         "lstsq" => {
             let found = a.lstsq(&x[1], None)?;
             return Ok(vec![found.solution, found.residuals, found.rank, found.singular_values]);
@@ -75,15 +85,13 @@ fn decomposition(case: &Case<'_>, x: &[BitNetTensor]) -> Result<Vec<BitNetTensor
 fn tolerance(case: &Case<'_>, dtype: BitNetDType) -> Tolerance {
     match case.op() {
         "ternary_linear" | "linear_int8" => Tolerance::SCALED_SUM,
-        "matmul" | "linear" | "dot" | "outer" | "einsum" | "tensordot" => match dtype {
-            BitNetDType::F16 | BitNetDType::BF16 => Tolerance::ulps(1.0),
-            // Normal numbers: products of up to three of them, each of magnitudes of up to 4.
-            _ => Tolerance::sum(128, dtype),
-        },
-        // The condition of the matrices is below 1000.
-        _ if dtype == BitNetDType::F64 => Tolerance { ulps: 0.0, relative: 1e-11, absolute: 1e-11 },
-        _ if dtype == BitNetDType::F32 => Tolerance { ulps: 0.0, relative: 1e-4, absolute: 1e-5 },
-        _ => Tolerance::sum(16, dtype),
+        "matmul" | "linear" | "dot" | "outer" | "einsum" | "tensordot" => {
+            Tolerance::of(Kind::Product, dtype)
+        }
+        "kron" | "trace" | "matrix_power" if !matches!(dtype, F32 | F64) => {
+            Tolerance::of(Kind::Product, dtype)
+        }
+        _ => Tolerance::of(Kind::Decomposition, dtype),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod case;
 mod conversion;
+mod creation;
 mod display;
 mod elementwise;
 mod indexing;

@@ -50,6 +50,17 @@ fn evaluate(case: &Case<'_>, x: &[BitNetTensor]) -> Result<Vec<BitNetTensor>> {
             let integer = |name| case.integer(name);
             x[0].diagonal(integer("offset"), integer("first"), integer("second"))
         }
+        "movedims" => x[0].movedims(&case.list("axes"), &case.list("places")),
+        "flatten" => x[0].flatten(case.integer("first") as usize, case.integer("last") as usize),
+        "view_as" => x[0].view_as(&case.list("shape")),
+        "squeeze_all" => x[0].squeeze_all(),
+        "bitcast" => x[0].bitcast(case.dtype("dtype")),
+        "write_rows" => {
+            let mut target = x[0].copy()?;
+            target.write_rows(&x[1], &x[2])?;
+            Ok(target)
+        }
+        "scatter_add" => x[0].scatter_add(case.integer("axis"), &x[1], &x[2]),
         "roll" => x[0].roll(&case.list("shifts"), &case.list("axes")),
         "tile" => x[0].tile(&case.sizes("repeats")),
         "repeat_interleave" => {

@@ -1,10 +1,10 @@
 //! Codes, scales and the numbers made of them again, against NumPy and PyTorch.
 
-use bitnet_tensor::BitNetDType::{F32, F64};
+use bitnet_tensor::BitNetDType::F32;
 use bitnet_tensor::{
     BitNetDType, BitNetTensor, Granularity, QuantizationScheme, Result, TernaryScale,
 };
-use bitnet_testkit::Tolerance;
+use bitnet_testkit::{Kind, Tolerance};
 
 use crate::case::Case;
 use crate::family;
@@ -95,8 +95,7 @@ fn tolerance(case: &Case<'_>, dtype: BitNetDType) -> Tolerance {
     match (case.op(), dtype) {
         ("quantization_error", _) => Tolerance { relative: 1e-12, ..Tolerance::EXACT },
         // Codes are exact; a scale is a mean, a number is a product with it.
-        ("quantize", F32) => Tolerance::ulps(1.0),
-        ("quantize", F64) => Tolerance::ulps(2.0),
+        ("quantize", _) => Tolerance::of(Kind::Quantized, dtype),
         ("fake_quantize_affine", F32) => Tolerance { relative: 1e-6, ..Tolerance::EXACT },
         _ => Tolerance::EXACT,
     }

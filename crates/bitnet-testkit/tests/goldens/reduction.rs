@@ -1,9 +1,8 @@
 //! Many elements to one, or to an order.
 
-use bitnet_tensor::BitNetDType::{F32, F64};
 use bitnet_tensor::ops::Interpolation;
 use bitnet_tensor::{BitNetDType, BitNetTensor, Result};
-use bitnet_testkit::Tolerance;
+use bitnet_testkit::{Kind, Tolerance};
 
 use crate::case::Case;
 use crate::family;
@@ -73,12 +72,9 @@ fn order(case: &Case<'_>, x: &BitNetTensor) -> Result<Vec<BitNetTensor>> {
 }
 
 fn tolerance(case: &Case<'_>, dtype: BitNetDType) -> Tolerance {
-    match (case.op(), dtype) {
-        ("max" | "min" | "sort" | "topk" | "unique" | "cummax" | "cummin", _) => Tolerance::EXACT,
-        (_, F32) => Tolerance { relative: 1e-6, ..Tolerance::sum(8, dtype) },
-        (_, F64) => Tolerance { relative: 1e-14, ..Tolerance::sum(8, dtype) },
-        // Rounded once, as the number from outside.
-        _ => Tolerance::ulps(1.0),
+    match case.op() {
+        "max" | "min" | "sort" | "topk" | "unique" | "cummax" | "cummin" => Tolerance::EXACT,
+        _ => Tolerance::of(Kind::Reduction, dtype),
     }
 }
 

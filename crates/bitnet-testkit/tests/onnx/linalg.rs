@@ -6,11 +6,10 @@ use crate::reader::Case;
 use crate::{Adapters, one};
 
 pub(crate) const ADAPTERS: Adapters = &[
+    ("Det", |n| one(n.x(0).det())),
+    ("Einsum", |n| one(BitNetTensor::einsum(n.text("equation", ""), &n.all()))),
     ("Gemm", |n| one(gemm(n))),
-    ("MatMul", |n| match n.x(0).rank().min(n.x(1).rank()) {
-        1 => Err(crate::Miss::OutOfScope("not mapped yet")),
-        _ => one(n.x(0).matmul(n.x(1))),
-    }),
+    ("MatMul", |n| one(n.x(0).matmul(n.x(1)))),
 ];
 
 /// `alpha · a · b + beta · c`, either factor transposed.

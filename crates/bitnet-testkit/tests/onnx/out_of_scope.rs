@@ -34,5 +34,4 @@ pub(crate) const OUT_OF_SCOPE: &[(&str, &[&str])] = &[
             "ai.onnx.preview.training.Momentum",
         ],
     ),
-    ("not mapped yet", &["Det", "Einsum"]),
 ];
