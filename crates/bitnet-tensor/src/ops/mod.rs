@@ -5,6 +5,8 @@
 //! [`BitNetTensor`] build the value and hand it to `dispatch::apply`. What can be said of other
 //! operations is a method that calls them: it runs on every device and has its derivative. The
 //! recipe for a new one is in ARCHITECTURE.md.
+#![doc = include_str!("names.md")]
+#![doc = include_str!("copies.md")]
 
 mod elementwise;
 mod linalg;

@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use bitnet_kernels::parallel;
 
+use crate::dtype::Number;
 use crate::error::{Result, bail};
 use crate::{BitNetDType, BitNetTensor, TensorShape};
 
@@ -35,6 +36,13 @@ const GRAIN: usize = 1 << 12;
 
 impl Generator {
     /// A generator that begins its sequence anew.
+    ///
+    /// ```
+    /// use bitnet_tensor::random::Generator;
+    /// let x = Generator::new(5).permutation(4)?;
+    /// assert_eq!(x.sort(0, false)?.0.to_vec::<i64>()?, [0, 1, 2, 3]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     pub fn new(seed: u64) -> Self {
         Self { seed, next: 0 }
     }
@@ -62,11 +70,15 @@ impl Generator {
         if !(low <= high && (high - low).is_finite()) {
             bail!(InvalidTensor, "uniform", &[], "there is nothing between {low} and {high}");
         }
-        let draws = self.numbers(shape.into(), |block| low + (high - low) * unit(block, 0))?;
-        // Rounding may reach the bound, which is excluded.
-        let x = draws.to_dtype(dtype)?;
-        let inside = x.lt(high)?.logical_or(&x.le(low)?)?;
-        inside.where_(&x, low)
+        let rounded = rounding(dtype);
+        let (least, limit) = (rounded(low), rounded(high));
+        let draw = |block| {
+            let number = low + (high - low) * unit(block, 0);
+            let rounded = rounded(number);
+            // Rounding may reach the bound, which is excluded.
+            if rounded < limit || rounded <= least { number } else { low }
+        };
+        self.numbers(shape.into(), draw)?.to_dtype(dtype)
     }
 
     /// Normally distributed numbers, of a float type, by Box and Muller's method in `f64`.
@@ -198,6 +210,19 @@ impl Generator {
             None => bail!(InvalidTensor, "random", &[], "the sequence of this seed is used up"),
         }
         Ok(first)
+    }
+}
+
+/// What a float type makes of a number.
+fn rounding(dtype: BitNetDType) -> fn(f64) -> f64 {
+    fn through<T: Number>(x: f64) -> f64 {
+        T::from_f64(x).to_f64()
+    }
+    match dtype {
+        BitNetDType::F16 => through::<half::f16>,
+        BitNetDType::BF16 => through::<half::bf16>,
+        BitNetDType::F32 => through::<f32>,
+        _ => through::<f64>,
     }
 }
 

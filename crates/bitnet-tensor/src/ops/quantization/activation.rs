@@ -124,6 +124,15 @@ impl QuantizedActivation {
     /// `self · weightᵀ` for `I8 [out, in]` with a scale per row, `F32 [out]`: `F32 [.., out]`.
     /// The products are summed exactly, in integers.
     ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let x = BitNetTensor::from_vec(vec![127.0f32, -127.0], [1, 2])?.quantize_activation()?;
+    /// let weight = BitNetTensor::from_vec(vec![3i8, 1], [1, 2])?;
+    /// let y = x.linear_int8(&weight, &BitNetTensor::try_from(vec![0.5f32])?)?;
+    /// assert_eq!(y.to_vec::<f32>()?, [127.0]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// `ShapeMismatch`, `DTypeMismatch`.
     pub fn linear_int8(
@@ -137,6 +146,14 @@ impl QuantizedActivation {
     }
 
     /// An activation without rows on `device`, for the forms that write into one they are given.
+    ///
+    /// ```
+    /// use bitnet_tensor::{BitNetTensor, Device, QuantizedActivation};
+    /// let mut kept = QuantizedActivation::empty(Device::CPU)?;
+    /// BitNetTensor::full([1, 2], 3.0f32)?.quantize_activation_out(&mut kept)?;
+    /// assert_eq!(kept.codes().to_vec::<i8>()?[..2], [127, 127]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
     ///
     /// # Errors
     /// When memory cannot be had.

@@ -71,6 +71,15 @@ impl BitNetTensor {
     /// Block formats of ternary codes whose blocks all have the scale of their row become
     /// `Ternary`: their products are sums of integers, the same in every format.
     ///
+    /// ```
+    /// use bitnet_tensor::BitNetTensor;
+    /// let query = BitNetTensor::full([4, 8], 0.5f32)?.ternarize()?;
+    /// let key = BitNetTensor::full([2, 8], -0.5f32)?.ternarize()?;
+    /// let both = BitNetTensor::prepare_weight(&[&query, &key])?;
+    /// assert_eq!(both.shape()[..], [6, 8]);
+    /// # Ok::<(), bitnet_tensor::TensorOpError>(())
+    /// ```
+    ///
     /// # Errors
     /// `InvalidTensor` for none, `DTypeMismatch` for dense weights and for different block formats,
     /// `ShapeMismatch`, `DeviceMismatch`; `ComputationError` when a code is none of −1, 0 and 1.
