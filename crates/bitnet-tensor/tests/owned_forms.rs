@@ -14,10 +14,11 @@ const NUMBERS: [BitNetDType; 12] = [F32, F64, F16, BF16, U8, U16, U32, U64, I8, 
 
 type Method = fn(&BitNetTensor, &BitNetTensor) -> Result<BitNetTensor>;
 type Owned = fn(BitNetTensor, &BitNetTensor) -> BitNetTensor;
+type OwnedForm = fn(BitNetTensor, &BitNetTensor) -> Result<BitNetTensor>;
 type Assign = fn(&mut BitNetTensor, &BitNetTensor);
 
 /// The owned form of every function of two elements that has no operator.
-const OWNED: [(&str, Method, fn(BitNetTensor, &BitNetTensor) -> Result<BitNetTensor>); 8] = [
+const OWNED: [(&str, Method, OwnedForm); 8] = [
     ("maximum", |a, b| a.maximum(b), |a, b| a.into_maximum(b)),
     ("minimum", |a, b| a.minimum(b), |a, b| a.into_minimum(b)),
     ("floor_div", |a, b| a.floor_div(b), |a, b| a.into_floor_div(b)),
