@@ -166,6 +166,21 @@ def workloads():
     def ternary_torch(x):
         return (x / x.abs().mean().clamp(min=1e-5)).round().clamp(-1, 1).to(torch.int8)
 
+    def groups_numpy(x):
+        groups = x.reshape(-1, 64)
+        scale = np.abs(groups).max(-1, keepdims=True) / 7
+        return (np.clip(np.rint(groups / scale), -7, 7).astype(np.int8) * scale).reshape(x.shape)
+
+    def groups_torch(x):
+        groups = x.view(-1, 64)
+        scale = groups.abs().amax(-1, keepdim=True) / 7
+        return ((groups / scale).round().clamp(-7, 7).to(torch.int8) * scale).view(x.shape)
+
+    def add_rows_numpy(x, i, rows):
+        y = x.copy()
+        np.add.at(y, i, rows)
+        return y
+
     def gelu_numpy(x):
         return 0.5 * x * (1 + scipy.special.erf(x * np.float32(0.5**0.5)))
 
@@ -243,6 +258,19 @@ def workloads():
             indices(1 << 20, 1024, 1024, 1024),
         ),
         "movement/pad 1024x1024": both(lambda x: np.pad(x, 1), lambda x: F.pad(x, (1, 1, 1, 1)), matrix),
+        "indexing/where a mask is true 1M": both(lambda x, m: x[m], lambda x, m: x[m], medium, lambda: medium() > 0),
+        "indexing/every second, backwards 1024x1024": both(
+            lambda x: x[::-2, ::2].copy(), lambda x: x.flip(0)[::2, ::2].clone(), matrix
+        ),
+        "indexing/add 4096 rows to 32768x256": both(
+            add_rows_numpy,
+            lambda x, i, rows: x.index_add(0, i, rows),
+            lambda: numbers(32768, 256),
+            indices(4096, 32768),
+            lambda: numbers(4096, 256),
+        ),
+        "search/1M in 4096 sorted": both(np.searchsorted, torch.searchsorted, lambda: np.sort(small()), medium),
+        "search/unique of 1M of 1000": both(np.unique, torch.unique, indices(1 << 20, 1000)),
         "sorting/sort 1M": both(np.sort, torch.sort, medium),
         "sorting/sort axis 1 1024x1024": both(np.sort, torch.sort, matrix),
         "sorting/argsort 1M": both(lambda x: np.argsort(x, stable=True), lambda x: torch.argsort(x, stable=True), medium),
@@ -312,6 +340,7 @@ def workloads():
         "attention/8 heads of 64, 512 tokens, causal": attention(512, True),
         "quantization/int8 per row 1024x1024": both(quantize_numpy, quantize_torch, matrix),
         "quantization/ternary 1024x1024": both(ternary_numpy, ternary_torch, matrix),
+        "quantization/4 bits, groups of 64, there and back 1024x1024": both(groups_numpy, groups_torch, matrix),
     }
 
 
@@ -332,7 +361,7 @@ def measure(options):
     torch.set_num_threads(threads)
     ours, others = Ours(options.binary), workloads()
     names = ours.names()
-    missing = set(names) - set(others)
+    missing = set(names) ^ set(others)
     if missing:
         sys.exit(f"only on one side: {sorted(missing)}")
     print(f"\n### {threads} thread{'s' if threads > 1 else ''}\n")

@@ -1,6 +1,6 @@
 //! Layers of neural networks, and quantization.
 
-use bitnet_tensor::{BitNetTensor, Result};
+use bitnet_tensor::{BitNetTensor, Granularity, QuantizationScheme, Result};
 
 use crate::workload::{Run, Workload, numbers, run};
 
@@ -51,4 +51,9 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         rows(|x| Ok(x.quantize_activation()?.codes().clone()))
     }),
     of("quantization", "ternary 1024x1024", || rows(|x| x.ternarize())),
+    of("quantization", "4 bits, groups of 64, there and back 1024x1024", || {
+        let scheme = QuantizationScheme::Symmetric { bits: 4 };
+        let x = numbers([1024, 1024])?;
+        run(move || x.quantize(scheme, Granularity::Group(64))?.dequantize())
+    }),
 ];

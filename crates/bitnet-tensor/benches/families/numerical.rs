@@ -1,8 +1,8 @@
-//! Elementwise functions, reductions, movement, sorting, random numbers, quantization.
+//! Elementwise functions, reductions, movement, indexing, searching, sorting, random numbers.
 
 use bitnet_tensor::ops::PadMode;
 use bitnet_tensor::random::Generator;
-use bitnet_tensor::{BitNetDType, BitNetTensor, Result};
+use bitnet_tensor::{BitNetDType, BitNetTensor, Result, s};
 
 use crate::workload::{Run, Workload, numbers, run};
 
@@ -99,6 +99,26 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     }),
     of("movement", "pad 1024x1024", || {
         unary(numbers(MATRIX), |x| x.pad(&[(1, 1), (1, 1)], PadMode::Constant(0.0)))
+    }),
+    of("indexing", "where a mask is true 1M", || {
+        let x = numbers(MEDIUM)?;
+        let mask = x.gt(0.0)?;
+        run(move || x.index(s![&mask]))
+    }),
+    of("indexing", "every second, backwards 1024x1024", || {
+        unary(numbers(MATRIX), |x| x.index(s![..;-2, ..;2])?.copy())
+    }),
+    of("indexing", "add 4096 rows to 32768x256", || {
+        let (x, rows) = (numbers([32_768, 256])?, numbers([4096, 256])?);
+        let places = indices(4096, 32_768)?.unsqueeze(1)?.expand([4096, 256])?;
+        run(move || x.scatter_add(0, &places, &rows))
+    }),
+    of("search", "1M in 4096 sorted", || {
+        let (sorted, x) = (numbers(SMALL)?.sort(0, false)?.0, numbers(MEDIUM)?);
+        run(move || sorted.searchsorted(&x, false))
+    }),
+    of("search", "unique of 1M of 1000", || {
+        unary(indices(1 << 20, 1000), |x| Ok(x.unique(None)?.values))
     }),
     of("sorting", "sort 1M", || unary(numbers(MEDIUM), |x| Ok(x.sort(0, false)?.0))),
     of("sorting", "sort axis 1 1024x1024", || unary(numbers(MATRIX), |x| Ok(x.sort(1, false)?.0))),
