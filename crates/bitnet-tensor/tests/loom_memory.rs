@@ -1,6 +1,6 @@
 //! Models of what threads share: loom runs them in every order in which the threads can meet.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test --release -p bitnet-tensor --test loom_memory --target-dir target/loom`
+//! `RUSTFLAGS="--cfg loom" cargo test --manifest-path crates/bitnet-tensor/loom/Cargo.toml`
 //!
 //! The files of the pool are compiled here once more, with loom's locks, atomics and thread-local
 //! values, and with one size class. `LOOM_MAX_PREEMPTIONS` says how often a thread is interrupted at
@@ -43,12 +43,12 @@ mod sync {
     pub(super) use loom::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, AtomicUsize};
     pub(super) use loom::sync::{Mutex, MutexGuard};
 
-    macro_rules! thread_local {
+    macro_rules! of_threads {
         ($(#[$about:meta])* static $name:ident: $kind:ty = const { $value:expr };) => {
             loom::thread_local! { static $name: $kind = $value; }
         };
     }
-    pub(super) use thread_local;
+    pub(super) use of_threads as thread_local;
 }
 
 /// One class, so that a page is a slab of two blocks.

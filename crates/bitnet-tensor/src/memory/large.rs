@@ -170,7 +170,7 @@ impl Drop for LargeHeap {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::super::span::PAGE;
     use super::*;

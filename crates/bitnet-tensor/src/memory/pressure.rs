@@ -194,7 +194,7 @@ impl fmt::Debug for PressureSubscription {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use PressureLevel::{Critical, Elevated, Normal};
