@@ -9,12 +9,15 @@ use std::str::FromStr;
 use bitnet_nn::{Linear, RmsNorm};
 use bitnet_tensor::{BitNetDType, BitNetTensor, Device, Result};
 
-/// How the output head is computed.
+/// How the output head is computed; with it, how a model whose layers have weights in blocks takes
+/// their inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum HeadPrecision {
-    /// With the weights as the file has them.
+    /// With the weights as the file has them, and activations as floats. Weights in blocks (`Q4_0`,
+    /// `Q6_K`, …), of the layers too, become floats in memory: 32 bits each.
     Exact,
-    /// With weights and activations of 8 bits.
+    /// With activations of 8 bits, and float weights as 8 bits. Weights in blocks stay in their few
+    /// bits.
     #[default]
     Int8,
 }
@@ -59,6 +62,14 @@ const ROWS_AT_ONCE: usize = 2048;
 impl OutputHead {
     pub(super) fn new(weight: BitNetTensor, precision: HeadPrecision) -> Result<Self> {
         match precision {
+            HeadPrecision::Exact if weight.dtype().is_packed() => {
+                Ok(Self::Exact(Linear::new(vec![weight.to_dtype(BitNetDType::F32)?])))
+            }
+            // Codes of few bits already.
+            HeadPrecision::Int8 if weight.dtype().is_packed() => {
+                let prepared = BitNetTensor::prepare_weight(&[&weight])?;
+                Ok(Self::Exact(Linear::new(vec![prepared])))
+            }
             HeadPrecision::Exact => Ok(Self::Exact(Linear::new(vec![weight]))),
             HeadPrecision::Int8 => Self::quantized(&weight),
         }

@@ -1,15 +1,13 @@
 //! From the files of a model to its parameters.
 
-use bitnet_formats::gguf::GgmlType;
 use bitnet_kernels::rope::inverse_frequencies;
-use bitnet_kernels::ternary::I2sBlock;
 use bitnet_nn::{BitLinear, Embedding, Linear, Projection, RmsNorm, RotaryEmbedding};
 use bitnet_tensor::ops::GateKind;
 use bitnet_tensor::{BitNetDType, BitNetTensor, Device, TernaryLayout};
 
 use super::blocks;
 use super::decoder::{AttentionBlock, Decoder, DecoderLayer, FeedForward, HeadNorms};
-use super::head::OutputHead;
+use super::head::{HeadPrecision, OutputHead};
 use super::tensor_names::{GGUF_ROPE_FREQS, hugging_face_name};
 use super::weights::{StoredType, WeightFiles};
 use super::{LoadOptions, Progress};
@@ -27,8 +25,7 @@ pub(super) fn load(
     options: &LoadOptions<'_>,
     context: usize,
 ) -> Result<Decoder> {
-    let loader =
-        Loader { config, weights, device: options.device, i2_s_block: i2_s_block(config, weights) };
+    let loader = Loader { config, weights, device: options.device, precision: options.output_head };
     let total = config.num_hidden_layers;
     let report = |done: usize| {
         if let Some(progress) = options.progress {
@@ -37,8 +34,8 @@ pub(super) fn load(
     };
     loader.refuse_what_would_be_ignored()?;
     report(0);
-    let embedding =
-        loader.dense("model.embed_tokens.weight", &[config.vocab_size, config.hidden_size])?;
+    let table = [config.vocab_size, config.hidden_size];
+    let embedding = loader.table("model.embed_tokens.weight", table)?;
     let mut layers = Vec::with_capacity(total);
     for index in 0..total {
         layers.push(loader.layer(index)?);
@@ -47,7 +44,7 @@ pub(super) fn load(
     let head = if config.tie_word_embeddings {
         embedding.clone()
     } else {
-        loader.dense("lm_head.weight", &[config.vocab_size, config.hidden_size])?
+        loader.table("lm_head.weight", table)?
     };
     Ok(Decoder {
         embedding: Embedding::new(embedding),
@@ -99,8 +96,7 @@ struct Loader<'a> {
     config: &'a ModelConfig,
     weights: &'a WeightFiles,
     device: Device,
-    /// How I2_S tensors are laid out.
-    i2_s_block: I2sBlock,
+    precision: HeadPrecision,
 }
 
 impl Loader<'_> {
@@ -209,82 +205,90 @@ impl Loader<'_> {
 
     /// Layers that read the same input, as one.
     fn projection(&self, parts: &[(String, usize)], inner: usize) -> Result<Projection> {
-        let mut ternary = Vec::new();
-        let mut dense = Vec::new();
-        for (name, out) in parts {
-            let shape = [*out, inner];
-            let weight = match self.config.ternary(name) {
-                Some((scale, mode)) => Some(self.ternary(name, shape, scale, mode)?),
-                None if self.config.weight_format == WeightFormat::ByTensor => {
-                    self.ternary_by_type(name, shape)?
+        let weights: Vec<BitNetTensor> = parts
+            .iter()
+            .map(|(name, out)| self.weight(name, [*out, inner]))
+            .collect::<Result<_>>()?;
+        let name = self.weights.stored_name(&format!("{}.weight", parts[0].0));
+        let fault =
+            |error: bitnet_tensor::TensorOpError| self.weights.fault(&name, error.to_string());
+        let first = weights[0].dtype();
+        // Ternary ones share their quantized input, those of one block format their tiles.
+        if first.is_packed() && weights.iter().all(|weight| weight.dtype() == first) {
+            let all: Vec<_> = weights.iter().collect();
+            let together = BitNetTensor::prepare_weight(&all).map_err(fault)?;
+            match (together.dtype(), self.precision) {
+                (BitNetDType::Ternary, _) => {
+                    let layer = BitLinear::new(&[&together]).map_err(fault)?;
+                    return Ok(Projection::Ternary(layer));
                 }
-                None => None,
-            };
-            match weight {
-                Some(weight) => ternary.push(weight),
-                None => dense.push(self.dense(&format!("{name}.weight"), &shape)?),
+                (_, HeadPrecision::Int8) => {
+                    return Ok(Projection::Dense(Linear::new(vec![together])));
+                }
+                (_, HeadPrecision::Exact) => {}
             }
         }
-        if ternary.is_empty() {
-            return Ok(Projection::Dense(Linear::new(dense)));
-        }
-        let name = self.weights.stored_name(&format!("{}.weight", parts[0].0));
-        if !dense.is_empty() {
-            let reason = "is computed together with others, of which some are ternary and some not";
-            return Err(self.weights.fault(&name, reason));
-        }
-        let layer = BitLinear::new(&ternary.iter().collect::<Vec<_>>())
-            .map_err(|error| self.weights.fault(&name, error.to_string()))?;
-        Ok(Projection::Ternary(layer))
+        let prepared = |weight: BitNetTensor| match (weight.dtype(), self.precision) {
+            (BitNetDType::Block(_), HeadPrecision::Exact) => weight.to_dtype(BitNetDType::F32),
+            (dtype, _) if dtype.is_packed() => BitNetTensor::prepare_weight(&[&weight]),
+            _ => Ok(weight),
+        };
+        let weights: bitnet_tensor::Result<_> = weights.into_iter().map(prepared).collect();
+        Ok(Projection::Dense(Linear::new(weights.map_err(fault)?)))
     }
 
-    /// The ternary weight of a projection whose stored type says whether it is one; `None` where
-    /// it is not.
-    fn ternary_by_type(&self, name: &str, shape: [usize; 2]) -> Result<Option<BitNetTensor>> {
+    /// The weight of a projection: ternary, in blocks, or floats.
+    fn weight(&self, name: &str, shape: [usize; 2]) -> Result<BitNetTensor> {
+        match self.config.ternary(name) {
+            Some((scale, mode)) => self.ternary(name, shape, scale, mode),
+            None if self.config.weight_format == WeightFormat::ByTensor => {
+                self.weight_by_type(name, shape)
+            }
+            None => self.dense(&format!("{name}.weight"), &shape),
+        }
+    }
+
+    /// The weight of a projection as its type in the file says.
+    fn weight_by_type(&self, name: &str, shape: [usize; 2]) -> Result<BitNetTensor> {
         let weight_name = self.weights.stored_name(&format!("{name}.weight"));
         let Some(info) = self.weights.info(&weight_name) else {
             return Err(self.weights.fault(&weight_name, "is missing"));
         };
+        self.expect_shape(&weight_name, info.shape, &shape)?;
         let fault = |reason: String| self.weights.fault(&weight_name, reason);
+        let failed = |error: bitnet_tensor::TensorOpError| fault(error.to_string());
         let is_bitnet = self.config.architecture == Architecture::BitNet;
         let weight = match info.dtype {
-            StoredType::Blocks(ty) if blocks::may_be_ternary(ty) => {
-                self.expect_shape(&weight_name, info.shape, &shape)?;
-                let bytes = self.weights.bytes(&weight_name)?;
-                let weight = blocks::ternary(ty, bytes, shape, self.i2_s_block).map_err(fault)?;
-                match weight {
-                    Some(weight) => weight.to_device(self.device)?,
-                    None => return Ok(None),
-                }
-            }
-            StoredType::Blocks(ty @ (GgmlType::TL1 | GgmlType::TL2)) => {
-                return Err(fault(blocks::refusal(ty)));
-            }
-            StoredType::Blocks(ty) if is_bitnet => {
+            StoredType::Blocks(ty) if is_bitnet && !blocks::may_be_ternary(ty) => {
                 let reason =
                     "the projections of a BitNet model are ternary, or floats to be made so";
                 return Err(fault(format!("is {ty}: {reason}")));
             }
+            StoredType::Blocks(_) => self.weights.tensor(&weight_name)?.to_device(self.device)?,
             // BitNet's projections are ternary by definition; some converters write them as floats.
             StoredType::Plain(_) if is_bitnet => {
                 let masters = self.dense(&format!("{name}.weight"), &shape)?;
                 match ternary_already(&masters)? {
                     Some(weight) => weight,
-                    None => masters.ternarize().map_err(|error| fault(error.to_string()))?,
+                    None => masters.ternarize().map_err(failed)?,
                 }
             }
-            _ => return Ok(None),
+            StoredType::Plain(_) => self.dense(&format!("{name}.weight"), &shape)?,
         };
         let scale_name = self.weights.stored_name(&format!("{name}.weight_scale"));
         if self.weights.info(&scale_name).is_none() {
-            return Ok(Some(weight));
+            return Ok(weight);
         }
         let factor = self.scale(&scale_name)?;
+        let weight = match weight.dtype().is_packed() {
+            true => BitNetTensor::prepare_weight(&[&weight]).map_err(failed)?,
+            false => weight,
+        };
         let Some((layout, codes, scales)) = weight.ternary_parts() else {
-            return Err(fault("has no codes".to_owned()));
+            return Err(self.weights.fault(&scale_name, "belongs to a weight that is not ternary"));
         };
         let scales = scales.mul(factor)?;
-        Ok(Some(BitNetTensor::ternary_from_parts(layout, codes.clone(), scales, shape)?))
+        Ok(BitNetTensor::ternary_from_parts(layout, codes.clone(), scales, shape)?)
     }
 
     fn ternary(
@@ -350,6 +354,18 @@ impl Loader<'_> {
         Ok(RmsNorm::new(&weight, self.config.rms_norm_eps as f32)?)
     }
 
+    /// A row per token, of floats or of blocks.
+    fn table(&self, name: &str, shape: [usize; 2]) -> Result<BitNetTensor> {
+        let stored = self.weights.stored_name(name);
+        match self.weights.info(&stored) {
+            Some(info) if matches!(info.dtype, StoredType::Blocks(_)) => {
+                self.expect_shape(&stored, info.shape, &shape)?;
+                Ok(self.weights.tensor(&stored)?.to_device(self.device)?)
+            }
+            _ => self.dense(name, &shape),
+        }
+    }
+
     fn dense(&self, name: &str, shape: &[usize]) -> Result<BitNetTensor> {
         let name = &self.weights.stored_name(name);
         let tensor = self.weights.tensor(name)?;
@@ -401,25 +417,6 @@ fn ternary_already(weight: &BitNetTensor) -> Result<Option<BitNetTensor>> {
     let parts =
         BitNetTensor::ternary_from_parts(TernaryLayout::Bytes, codes, scales, [rows, columns])?;
     Ok(Some(parts))
-}
-
-/// How the I2_S tensors of these files are laid out: nothing in them says it, so the first layers
-/// are asked which of the two lengths fits to the norms before them.
-fn i2_s_block(config: &ModelConfig, weights: &WeightFiles) -> I2sBlock {
-    const LAYERS: usize = 4;
-    let evidence = (0..config.num_hidden_layers.min(LAYERS)).filter_map(|layer| {
-        let stored =
-            |name: &str| weights.stored_name(&format!("model.layers.{layer}.{name}.weight"));
-        let projection = weights.info(&stored("mlp.gate_proj"))?;
-        let &[rows, columns] = projection.shape else { return None };
-        if projection.dtype != StoredType::Blocks(GgmlType::I2_S) {
-            return None;
-        }
-        let norm = weights.tensor(&stored("post_attention_layernorm")).ok()?;
-        let norm = norm.to_dtype(BitNetDType::F32).ok()?.to_vec::<f32>().ok()?;
-        blocks::evidence_for_64(weights.bytes(projection.name).ok()?, [rows, columns], &norm)
-    });
-    blocks::i2_s_block(&evidence.collect::<Vec<_>>())
 }
 
 pub(super) fn gate_kind(activation: Activation) -> GateKind {

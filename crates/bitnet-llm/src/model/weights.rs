@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bitnet_formats::gguf::{self, GgmlType, Gguf, ShardName};
 use bitnet_formats::safetensors::SafeTensors;
 use bitnet_formats::shards::ShardIndex;
 use bitnet_formats::{FormatError, RawDType};
+use bitnet_kernels::ternary::I2sBlock;
 use bitnet_tensor::{BitNetDType, BitNetTensor, ForeignBytes, MappedFile};
 
 use super::blocks;
@@ -29,6 +30,7 @@ pub struct WeightFiles {
     tensors: HashMap<String, Entry>,
     /// Names in the order of the files.
     names: Vec<String>,
+    i2_s_block: OnceLock<I2sBlock>,
 }
 
 /// Whose names the tensors have.
@@ -107,6 +109,7 @@ impl WeightFiles {
             files: Vec::new(),
             tensors: HashMap::new(),
             names: Vec::new(),
+            i2_s_block: OnceLock::new(),
         }
     }
 
@@ -241,17 +244,40 @@ impl WeightFiles {
         let Some(entry) = self.tensors.get(name) else {
             return Err(self.fault(name, "is missing"));
         };
-        let dtype = match entry.dtype {
-            StoredType::Plain(dtype) => tensor_dtype(dtype),
-            StoredType::Blocks(ty) => {
-                let tensor = blocks::dense(ty, self.bytes(name)?, &entry.shape);
-                return tensor.map_err(|reason| self.fault(name, reason));
+        let bytes = self.files[entry.file].bytes.clone();
+        let (range, shape) = (entry.range.clone(), entry.shape.as_slice());
+        let tensor = match (entry.dtype, shape) {
+            (StoredType::Blocks(GgmlType::I2_S), &[rows, columns]) => {
+                BitNetTensor::from_i2_s(bytes, range, self.i2_s_block(), [rows, columns])
+            }
+            (StoredType::Blocks(ty), _) => {
+                let dtype = blocks::dtype(ty).map_err(|reason| self.fault(name, reason))?;
+                BitNetTensor::from_foreign(bytes, range, dtype, shape)
+            }
+            (StoredType::Plain(dtype), _) => {
+                BitNetTensor::from_foreign(bytes, range, tensor_dtype(dtype), shape)
             }
         };
-        let bytes = self.files[entry.file].bytes.clone();
-        let tensor =
-            BitNetTensor::from_foreign(bytes, entry.range.clone(), dtype, entry.shape.as_slice());
         tensor.map_err(|error| self.fault(name, error.to_string()))
+    }
+
+    /// How the I2_S tensors of these files are laid out: nothing in them says it, so the first
+    /// layers are asked which of the two lengths fits to the norms before them.
+    fn i2_s_block(&self) -> I2sBlock {
+        const LAYERS: usize = 4;
+        let evidence = |layer: usize| {
+            let projection = self.info(&format!("blk.{layer}.ffn_gate.weight"))?;
+            let &[rows, columns] = projection.shape else { return None };
+            if projection.dtype != StoredType::Blocks(GgmlType::I2_S) {
+                return None;
+            }
+            let norm = self.tensor(&format!("blk.{layer}.ffn_norm.weight")).ok()?;
+            let norm = norm.to_dtype(BitNetDType::F32).ok()?.to_vec::<f32>().ok()?;
+            blocks::evidence_for_64(self.bytes(projection.name).ok()?, [rows, columns], &norm)
+        };
+        *self.i2_s_block.get_or_init(|| {
+            blocks::i2_s_block(&(0..LAYERS).filter_map(evidence).collect::<Vec<_>>())
+        })
     }
 
     /// What these files call the tensor that Hugging Face calls `name`.
