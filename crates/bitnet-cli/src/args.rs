@@ -40,9 +40,10 @@ pub(crate) struct EngineArguments {
     #[command(flatten)]
     pub(crate) memory: MemoryArguments,
 
-    /// Where to compute; `bitnet devices` lists them
-    #[arg(long, default_value = "cpu")]
-    pub(crate) device: String,
+    /// Where to compute: cpu, cuda:0, gpu for the best that is not the processor, best; `bitnet
+    /// devices` lists them [default: BITNET_DEVICE, else as BITNET_STRATEGY chooses, else the best]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) device: Option<String>,
 }
 
 /// How many threads compute.

@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use bitnet::llm::model::Progress;
-use bitnet::tensor::backend::registry;
+use bitnet::tensor::backend::{Work, WorkClass};
 use bitnet::{Device, LoadOptions, Model, ModelFiles};
 
 use crate::args::{EngineArguments, ModelArguments};
@@ -41,21 +41,27 @@ pub(crate) fn with_options<T>(
     let bar = RefCell::new(LazyBar::new("loading layers", quiet));
     let progress = |progress: Progress| bar.borrow_mut().update(progress.done, progress.total);
     make(&LoadOptions {
-        device: device(&arguments.device)?,
+        device: device(arguments.device.as_deref())?,
         output_head: arguments.output_head,
         context: arguments.context,
         progress: Some(&progress),
     })
 }
 
-/// The device of that name.
-fn device(name: &str) -> Result<Device> {
-    let devices = registry::devices();
-    match devices.iter().find(|device| device.to_string() == name) {
-        Some(device) => Ok(*device),
-        None => {
-            let names: Vec<_> = devices.iter().map(Device::to_string).collect();
-            bail!("there is no device {name}; there is: {}", names.join(", "))
-        }
-    }
+/// The device of that name, else where the environment puts a model.
+fn device(name: Option<&str>) -> Result<Device> {
+    Ok(match name {
+        Some(name) => Device::parse(name)?,
+        None => Device::preferred(&DECODING)?,
+    })
 }
+
+/// What decides where a model runs, for strategies that measure: one token of a model of a thousand
+/// million ternary weights, of which only the ids cross to the device and the logits back.
+const DECODING: Work = Work {
+    flops: 2_000_000_000,
+    bytes: 250_000_000,
+    upload_bytes: 8,
+    download_bytes: 400_000,
+    ..Work::new(WorkClass::Product)
+};

@@ -4,7 +4,6 @@
 //! standard error. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 
 mod args;
-mod bandwidth;
 mod commands;
 mod interrupt;
 mod loading;
@@ -17,6 +16,8 @@ mod text_input;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use anyhow::Result;
+use bitnet::tensor::backend::environment;
 use clap::{Parser, Subcommand};
 
 use commands::{bench, chat, devices, generate, inspect, perplexity};
@@ -33,6 +34,9 @@ struct Arguments {
 }
 
 const EXAMPLES: &str = "\
+Environment: BITNET_DEVICE, BITNET_STRATEGY, BITNET_FALLBACK, BITNET_NUM_THREADS, BITNET_ISA, \
+BITNET_CACHE_DIR; the README says what they take.
+
 Examples:
   bitnet generate \"Once upon a time\"
   bitnet generate --model path/to/model --chat \"What is a prime number?\"
@@ -54,15 +58,9 @@ fn main() -> ExitCode {
     // Wrong usage exits here, with status 2.
     let arguments = Arguments::parse();
     interrupt::install();
-    let result = match &arguments.command {
-        Command::Generate(arguments) => generate::run(arguments, started),
-        Command::Chat(arguments) => chat::run(arguments),
-        Command::Inspect(arguments) => inspect::run(arguments),
-        Command::Perplexity(arguments) => perplexity::run(arguments),
-        Command::Bench(arguments) => bench::run(arguments),
-        Command::Devices(arguments) => devices::run(arguments),
-    };
-    match result {
+    // What the environment asks for and is not there is said before anything else is done.
+    let checked = environment::check().map_err(anyhow::Error::from);
+    match checked.and_then(|()| arguments.command.run(started)) {
         Ok(code) => code,
         Err(error) => {
             // Whoever read the output has enough of it: nothing to complain about.
@@ -70,6 +68,19 @@ fn main() -> ExitCode {
                 output::notice(&format!("error: {}", output::one_line(&format!("{error:#}"))));
             }
             ExitCode::FAILURE
+        }
+    }
+}
+
+impl Command {
+    fn run(&self, started: Instant) -> Result<ExitCode> {
+        match self {
+            Self::Generate(arguments) => generate::run(arguments, started),
+            Self::Chat(arguments) => chat::run(arguments),
+            Self::Inspect(arguments) => inspect::run(arguments),
+            Self::Perplexity(arguments) => perplexity::run(arguments),
+            Self::Bench(arguments) => bench::run(arguments),
+            Self::Devices(arguments) => devices::run(arguments),
         }
     }
 }

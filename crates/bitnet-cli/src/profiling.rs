@@ -4,7 +4,7 @@ use std::io::BufWriter;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use bitnet::tensor::backend::profiler::{OperationMetrics, Profile, Profiler};
+use bitnet::tensor::backend::profiler::{OperationMetrics, Peaks, Profile, Profiler};
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
@@ -42,26 +42,35 @@ pub(crate) struct OperationReport {
     count: u64,
     fallbacks: u64,
     seconds: f64,
+    operations_per_second: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     flops: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gflops: Option<f64>,
     /// Bytes per second over the bandwidth that was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     bandwidth_share: Option<f64>,
+    /// Of what was measured of the device, the closer of bandwidth and computing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_share: Option<f64>,
 }
 
 impl OperationReport {
-    pub(crate) fn of(profile: &Profile, bandwidth: f64) -> Vec<Self> {
+    pub(crate) fn of(profile: &Profile, peaks: &Peaks) -> Vec<Self> {
         let report = |m: &OperationMetrics| Self {
             operation: m.operation.name(),
             device: m.device.to_string(),
             count: m.count,
             fallbacks: m.fallbacks,
             seconds: m.time.as_secs_f64(),
+            operations_per_second: m.per_second(),
             bytes: m.bytes,
             flops: m.flops,
-            bandwidth_share: m.share_of_bandwidth(bandwidth),
+            gflops: m.gflops(),
+            bandwidth_share: m.bytes_per_second().map(|rate| rate / peaks.bytes_per_second),
+            peak_share: m.share_of_peak(peaks),
         };
         profile.metrics().iter().map(report).collect()
     }

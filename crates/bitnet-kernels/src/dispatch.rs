@@ -53,19 +53,36 @@ pub struct Cpu {
 
 impl Cpu {
     /// The best tier of this CPU, or the lower one named by `BITNET_ISA` (`scalar`, `avx2`,
-    /// `avx512-vnni`). A name that this CPU does not support is ignored.
+    /// `avx512-vnni`). A name that this CPU does not support changes nothing;
+    /// [`from_environment`](Self::from_environment) tells.
     pub fn best() -> Cpu {
         static BEST: OnceLock<Cpu> = OnceLock::new();
         *BEST.get_or_init(|| {
-            let wanted = std::env::var("BITNET_ISA").ok();
-            let available = Cpu::available();
-            available
-                .iter()
-                .find(|cpu| wanted.as_deref() == Some(cpu.isa.name()))
-                .or(available.last())
-                .copied()
-                .unwrap_or(Cpu { isa: Isa::Scalar })
+            let asked = Cpu::from_environment().ok().flatten();
+            asked.or(Cpu::available().last().copied()).unwrap_or(Cpu { isa: Isa::Scalar })
         })
+    }
+
+    /// The tier that `BITNET_ISA` asks for; `None` when it is not set, or empty.
+    ///
+    /// # Errors
+    /// Names what this CPU has, when that is not among it.
+    pub fn from_environment() -> Result<Option<Cpu>, String> {
+        const NAME: &str = "BITNET_ISA";
+        let value = std::env::var_os(NAME).unwrap_or_default();
+        Self::named(&value.to_string_lossy()).map_err(|reason| format!("{NAME}: {reason}"))
+    }
+
+    fn named(name: &str) -> Result<Option<Cpu>, String> {
+        let available = Cpu::available();
+        match available.iter().find(|cpu| cpu.isa.name() == name.trim()) {
+            Some(cpu) => Ok(Some(*cpu)),
+            None if name.trim().is_empty() => Ok(None),
+            None => {
+                let names: Vec<_> = available.iter().map(|cpu| cpu.isa.name()).collect();
+                Err(format!("this processor has no {name:?}; it has: {}", names.join(", ")))
+            }
+        }
     }
 
     /// Every tier that this CPU supports, the portable one first.
@@ -128,5 +145,19 @@ fn is_detected(isa: Isa) -> bool {
         }
         #[cfg(not(target_arch = "x86_64"))]
         Isa::Avx2 | Isa::Avx512 => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiers_are_found_by_name() {
+        for &cpu in Cpu::available() {
+            assert_eq!(Cpu::named(cpu.isa().name()), Ok(Some(cpu)));
+        }
+        assert_eq!(Cpu::named(""), Ok(None));
+        assert!(Cpu::named("sse9").is_err_and(|reason| reason.contains("scalar")));
     }
 }

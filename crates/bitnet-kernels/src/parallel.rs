@@ -29,10 +29,8 @@ const SPIN: Duration = Duration::from_micros(40);
 pub fn num_threads() -> usize {
     match THREADS.load(Ordering::Relaxed) {
         0 => {
-            let n = std::env::var("BITNET_NUM_THREADS")
-                .ok()
-                .and_then(|value| value.trim().parse().ok())
-                .filter(|&n| n > 0)
+            let asked = threads_from_environment().ok().flatten();
+            let n = asked
                 .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
                 .unwrap_or(1)
                 .min(MAX_THREADS);
@@ -43,6 +41,27 @@ pub fn num_threads() -> usize {
             }
         }
         n => n,
+    }
+}
+
+/// The number of threads that `BITNET_NUM_THREADS` asks for; `None` when it is not set, or empty.
+///
+/// # Errors
+/// Says why the value is none. [`num_threads`] goes by the cores then; whoever can tell the user
+/// should.
+pub fn threads_from_environment() -> Result<Option<usize>, String> {
+    const NAME: &str = "BITNET_NUM_THREADS";
+    let value = std::env::var_os(NAME).unwrap_or_default();
+    parse_threads(&value.to_string_lossy()).map_err(|reason| format!("{NAME}: {reason}"))
+}
+
+fn parse_threads(value: &str) -> Result<Option<usize>, String> {
+    match value.trim() {
+        "" => Ok(None),
+        text => match text.parse() {
+            Ok(n) if (1..=MAX_THREADS).contains(&n) => Ok(Some(n)),
+            _ => Err(format!("{value:?} is not a number of threads, 1 to {MAX_THREADS}")),
+        },
     }
 }
 
@@ -342,6 +361,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_environment_is_understood_or_refused() {
+        assert_eq!(parse_threads(" 3 "), Ok(Some(3)));
+        assert_eq!(parse_threads(""), Ok(None));
+        for nonsense in ["0", "-1", "many", "257", "1.5"] {
+            assert!(parse_threads(nonsense).is_err_and(|reason| reason.contains(nonsense)));
+        }
+    }
     use std::sync::atomic::AtomicU8;
 
     fn counts(len: usize, grain: usize) -> Vec<u8> {

@@ -112,3 +112,17 @@ pub enum LlmError {
     #[error(transparent)]
     Tensor(#[from] TensorOpError),
 }
+
+impl LlmError {
+    /// Whether the device could not go on, so that another one may: it is lost, has no memory, or
+    /// cannot do what is asked, and no other device could do it for it.
+    pub fn is_of_device(&self) -> bool {
+        use bitnet_tensor::backend::FailureKind::{DeviceLost, OutOfMemory, Unsupported};
+        match self {
+            Self::Tensor(error) => {
+                matches!(error.failure(), Some(DeviceLost | OutOfMemory | Unsupported))
+            }
+            _ => false,
+        }
+    }
+}

@@ -234,19 +234,17 @@ impl<'a> Generator<'a> {
         Ok(Some(emitted.text))
     }
 
+    /// The next token. Reading the logits back is where a lost device shows: they are made again
+    /// then, on another one.
     fn choose(&mut self) -> Result<u32> {
-        if self.sampler.params().temperature == 0.0
-            && self.sampler.params().repetition_penalty == 1.0
-        {
-            // Only the id leaves the device.
-            let id: u32 = self.logits.argmax(-1, false)?.to_vec::<i64>()?[0] as u32;
-            let best = self.logits.narrow(-1, id as usize, 1)?.item::<f32>()?;
-            if best.is_finite() {
-                return Ok(id);
-            } // else the sampler says what is wrong
-        }
-        let logits = self.logits.to_vec::<f32>()?;
-        Ok(self.sampler.sample(&logits, &self.ids)?)
+        let Self { session, sampler, logits, ids, .. } = self;
+        let mut is_first = true;
+        session.recovering(|session| {
+            if !std::mem::take(&mut is_first) {
+                *logits = session.read_again()?;
+            }
+            choose(sampler, logits, ids)
+        })
     }
 
     /// Emits what was held back.
@@ -288,6 +286,19 @@ impl<'a> Generator<'a> {
             timing: self.timing,
         }
     }
+}
+
+fn choose(sampler: &mut Sampler, logits: &BitNetTensor, ids: &[u32]) -> Result<u32> {
+    if sampler.params().temperature == 0.0 && sampler.params().repetition_penalty == 1.0 {
+        // Only the id leaves the device.
+        let id: u32 = logits.argmax(-1, false)?.to_vec::<i64>()?[0] as u32;
+        let best = logits.narrow(-1, id as usize, 1)?.item::<f32>()?;
+        if best.is_finite() {
+            return Ok(id);
+        } // else the sampler says what is wrong
+    }
+    let logits = logits.to_vec::<f32>()?;
+    Ok(sampler.sample(&logits, ids)?)
 }
 
 impl Iterator for Generator<'_> {

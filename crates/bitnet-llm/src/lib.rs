@@ -21,6 +21,7 @@ mod error;
 pub mod generation;
 pub mod model;
 pub mod perplexity;
+mod recovery;
 pub mod sampler;
 mod session;
 pub mod stop;

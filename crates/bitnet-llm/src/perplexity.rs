@@ -52,8 +52,12 @@ pub fn perplexity(
     for (done, window) in ids.chunks(window).enumerate() {
         if window.len() >= 2 {
             session.truncate(0);
-            let logits =
-                session.forward(&window[..window.len() - 1], LogitsOf::All)?.to_vec::<f32>()?;
+            // Reading back is where a lost device shows.
+            let logits = session.recovering(|session| {
+                session.truncate(0);
+                let logits = session.forward(&window[..window.len() - 1], LogitsOf::All)?;
+                Ok(logits.to_vec::<f32>()?)
+            })?;
             let vocab_size = model.config().vocab_size;
             for (row, &id) in logits.chunks_exact(vocab_size).zip(&window[1..]) {
                 let nll =

@@ -7,6 +7,7 @@ use bitnet_tensor::BitNetTensor;
 
 use crate::error::{LlmError, Result};
 use crate::model::{Activations, KvCache, LogitsOf, Model};
+use crate::recovery;
 
 /// Tokens that are read in one pass: enough that the weights are read from memory once for many
 /// tokens, few enough that the activations stay small.
@@ -17,11 +18,18 @@ pub type OnProgress<'a> = dyn FnMut(usize, usize) -> ControlFlow<()> + 'a;
 
 /// A sequence of tokens whose keys and values are kept, so that continuing it reads only what
 /// is new.
+///
+/// A session survives its device: when that is lost, the model is loaded on the next device of the
+/// chain and the tokens are read again there before it goes on. [`recoveries`](Self::recoveries)
+/// tells; [`FallbackPolicy::Error`](bitnet_tensor::backend::FallbackPolicy::Error) forbids it.
 pub struct Session {
     model: Arc<Model>,
     cache: KvCache,
     activations: Activations,
     tokens: Vec<u32>,
+    /// How many of the tokens the cache knows: all of them but after a loss.
+    cached: usize,
+    recoveries: usize,
 }
 
 impl Session {
@@ -38,12 +46,23 @@ impl Session {
     /// # Errors
     /// When memory cannot be had.
     pub fn with_capacity(model: &Arc<Model>, capacity: usize) -> Result<Self> {
-        let cache = model.new_cache(capacity.min(model.context()))?;
-        let activations = Activations::new(model.device())?;
-        Ok(Self { model: model.clone(), cache, activations, tokens: Vec::new() })
+        let capacity = capacity.min(model.context());
+        let mut model = model.clone();
+        let mut recoveries = 0;
+        let (cache, activations) = loop {
+            match working_memory(&model, capacity) {
+                Ok(memory) => break memory,
+                Err(error) if recovery::is_allowed(&error) => {
+                    model = next_model(&model, error)?;
+                    recoveries += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        Ok(Self { model, cache, activations, tokens: Vec::new(), cached: 0, recoveries })
     }
 
-    /// The model.
+    /// The model, on the device where the session is now.
     pub fn model(&self) -> &Arc<Model> {
         &self.model
     }
@@ -61,6 +80,34 @@ impl Session {
     /// Forgets all but the first `length` tokens.
     pub fn truncate(&mut self, length: usize) {
         self.tokens.truncate(length);
+        self.cached = self.cached.min(length);
+    }
+
+    /// How often it went on on another device.
+    pub fn recoveries(&self) -> usize {
+        self.recoveries
+    }
+
+    /// Calls `work`. When the session's device fails in it, goes on to the next device and calls it
+    /// again: for work that reads results back, which is where an asynchronous device reports its
+    /// loss. `work` begins from the session's tokens each time.
+    ///
+    /// # Errors
+    /// Those of `work`; of the device when there is none to go on to.
+    pub fn recovering<T>(&mut self, mut work: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        let tokens = self.tokens.len();
+        loop {
+            let error = match work(self) {
+                Err(error) if recovery::is_allowed(&error) => error,
+                result => return result,
+            };
+            let model = next_model(&self.model, error)?;
+            (self.cache, self.activations) = working_memory(&model, self.capacity())?;
+            self.model = model;
+            self.recoveries += 1;
+            self.tokens.truncate(tokens);
+            self.cached = 0;
+        }
     }
 
     /// Makes `ids` the tokens of this sequence and returns the logits that follow them,
@@ -108,22 +155,56 @@ impl Session {
     /// # Errors
     /// As [`read_all`](Self::read_all).
     pub fn forward(&mut self, ids: &[u32], logits_of: LogitsOf) -> Result<BitNetTensor> {
-        let start = self.tokens.len();
-        self.check(start, ids)?;
+        self.check(self.tokens.len(), ids)?;
+        let logits = self.recovering(|session| {
+            session.catch_up()?;
+            session.pass(ids, session.cached, logits_of)
+        })?;
+        self.tokens.extend_from_slice(ids);
+        self.cached = self.tokens.len();
+        Ok(logits)
+    }
+
+    /// The logits that follow the tokens so far, once more, as [`read`](Self::read) returned them:
+    /// the last token is read again.
+    ///
+    /// # Errors
+    /// [`LlmError::EmptyPrompt`] when nothing was read, and as [`forward`](Self::forward).
+    pub fn read_again(&mut self) -> Result<BitNetTensor> {
+        let Some(last) = self.tokens.pop() else { return Err(LlmError::EmptyPrompt) };
+        self.cached = self.cached.min(self.tokens.len());
+        let logits = self.forward(&[last], LogitsOf::Last);
+        if logits.is_err() {
+            self.tokens.push(last);
+        }
+        logits
+    }
+
+    /// Makes the cache know all tokens again.
+    fn catch_up(&mut self) -> Result<()> {
+        while self.cached < self.tokens.len() {
+            let end = self.tokens.len().min(self.cached + PREFILL_CHUNK);
+            let chunk = self.tokens[self.cached..end].to_vec();
+            self.pass(&chunk, self.cached, LogitsOf::Last)?;
+            self.cached = end;
+        }
+        Ok(())
+    }
+
+    /// One pass over `ids`, of which the first is token number `start`.
+    fn pass(&mut self, ids: &[u32], start: usize, logits_of: LogitsOf) -> Result<BitNetTensor> {
         let (first, count) = (start as u32, ids.len());
         let device = self.model.device();
         let id_tensor = BitNetTensor::from_slice(ids, [1, count])?.to_device(device)?;
         let positions = BitNetTensor::arange(first..first + count as u32)?;
         let positions = positions.reshape([1, count])?.to_device(device)?;
-        let logits = self.model.decoder().forward(
+        Ok(self.model.decoder().forward(
             &id_tensor,
             &positions,
             &mut self.cache,
             &mut self.activations,
             logits_of,
-        )?;
-        self.tokens.extend_from_slice(ids);
-        Ok(logits)
+        )?)
     }
 
     fn check(&self, start: usize, ids: &[u32]) -> Result<()> {
@@ -140,4 +221,16 @@ impl Session {
             None => Ok(()),
         }
     }
+}
+
+fn working_memory(model: &Model, capacity: usize) -> Result<(KvCache, Activations)> {
+    Ok((model.new_cache(capacity)?, Activations::new(model.device())?))
+}
+
+/// The model to go on with after `error`.
+fn next_model(model: &Arc<Model>, error: LlmError) -> Result<Arc<Model>> {
+    let cause = error.to_string();
+    let next = model.successor(error)?;
+    recovery::record(model.device(), next.device(), &cause);
+    Ok(next)
 }

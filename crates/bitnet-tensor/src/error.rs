@@ -49,7 +49,8 @@ pub enum TensorOpError {
     /// Memory could not be had.
     #[error("{0}")]
     MemoryError(Box<ErrorContext>),
-    /// A backend failed; the contents of its device may be lost.
+    /// A backend failed; [`is_device_lost`](TensorOpError::is_device_lost) tells whether the contents
+    /// of its device are gone.
     #[error("{0}")]
     BackendError(Box<ErrorContext>),
     /// The tensor itself is not usable for this: bad length, shared storage, no gradient.
@@ -76,6 +77,8 @@ pub struct ErrorContext {
     pub operands: Vec<String>,
     /// What was wrong.
     pub reason: String,
+    /// The device whose contents are gone, in a `BackendError` that says so.
+    pub lost_device: Option<Device>,
 }
 
 impl ErrorContext {
@@ -107,6 +110,19 @@ impl fmt::Display for ErrorContext {
 }
 
 impl TensorOpError {
+    /// The `BackendError` of a device that is gone with everything on it: how backends report it,
+    /// from whichever call finds it out first, and from every later one.
+    pub fn device_lost(
+        device: Device,
+        operation: &'static str,
+        operands: &[&BitNetTensor],
+        reason: impl fmt::Display,
+    ) -> Self {
+        let mut context = context(operation, operands, format!("{device} is lost: {reason}"));
+        context.lost_device = Some(device);
+        Self::BackendError(context)
+    }
+
     /// The error of an operation inside of `name`, as one of `name` itself.
     pub(crate) fn inside(mut self, name: &'static str, operands: &[&BitNetTensor]) -> Self {
         let inner = self.context_mut();
@@ -115,7 +131,8 @@ impl TensorOpError {
         } else {
             inner.to_string()
         };
-        *inner = *context(name, operands, reason);
+        let lost_device = inner.lost_device;
+        *inner = ErrorContext { lost_device, ..*context(name, operands, reason) };
         self
     }
 
@@ -186,6 +203,7 @@ pub(crate) fn context(
         operation,
         operands: operands.iter().map(|t| describe(t)).collect(),
         reason: reason.into(),
+        lost_device: None,
     })
 }
 

@@ -61,6 +61,15 @@ impl HostBuffer {
         with_current(pool, |pool| pool.allocate(byte_len)).map(Self::Pool)
     }
 
+    /// A block of the process's pool with the bytes of `other`.
+    pub(crate) fn copy_of(other: &Self) -> Result<Self> {
+        let mut copy = Self::allocate(HybridMemoryPool::global(), other.bytes().len())?;
+        if let Some(bytes) = copy.bytes_mut() {
+            bytes.copy_from_slice(other.bytes());
+        }
+        Ok(copy)
+    }
+
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         match self {

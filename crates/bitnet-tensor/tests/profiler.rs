@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bitnet_tensor::backend::profiler::{self, Event, OperationEvent, Profile, Profiler};
+use bitnet_tensor::backend::profiler::{self, Event, OperationEvent, Peaks, Profile, Profiler};
 use bitnet_tensor::backend::{FallbackPolicy, set_fallback_policy};
 use bitnet_tensor::{BitNetDType, BitNetTensor, Device, Result};
 use bitnet_testkit::{MockDevice, Random};
@@ -92,9 +92,18 @@ fn numbers_add_up_per_kind_of_operation() -> Result<()> {
     assert_eq!((product.count, product.flops), (3, Some(3 * 2 * 16 * 16 * 16)));
     assert_eq!(product.bytes, Some(3 * 3 * 16 * 16 * 4));
     assert!(product.time > Duration::ZERO && product.gflops() > Some(0.0));
-    let share = product.share_of_bandwidth(1e9).expect("bytes are known");
+    let peaks = Peaks { device: Device::CPU, bytes_per_second: 1e9, flops_per_second: 1e30 };
+    let share = product.share_of_peak(&peaks).expect("bytes are known");
     assert!((share * 1e9 / product.bytes_per_second().expect("known") - 1.0).abs() < 1e-9);
-    assert!(profile.to_string().contains("matmul"));
+    let other = Peaks { device: Device::new("other", 0), ..peaks };
+    assert_eq!(product.share_of_peak(&other), None);
+    assert_eq!(profile.counters().operations, 3);
+    assert!(profile.pool_hit_rate().is_some_and(|rate| (0.0..=1.0).contains(&rate)));
+    let table = profile.table(std::slice::from_ref(&peaks)).to_string();
+    for part in ["matmul", "fallbacks", "peak", "memory pool"] {
+        assert!(table.contains(part), "no {part} in {table}");
+    }
+    assert!(!profile.to_string().contains("peak"));
     Ok(())
 }
 

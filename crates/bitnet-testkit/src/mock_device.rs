@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bitnet_tensor::backend::{Backend, OpDesc, registry};
+use bitnet_tensor::backend::{Backend, DeviceMemory, OpDesc, registry};
 use bitnet_tensor::memory::HybridMemoryPool;
 use bitnet_tensor::ops::Op;
 use bitnet_tensor::{
@@ -160,15 +160,7 @@ impl fmt::Debug for MockDevice {
     }
 }
 
-impl Backend for MockDevice {
-    fn device(&self) -> Device {
-        self.device
-    }
-
-    fn supports(&self, desc: &OpDesc<'_>) -> bool {
-        !lock(&self.state.lacking).contains(&desc.op.name()) && registry::cpu().supports(desc)
-    }
-
+impl DeviceMemory for MockDevice {
     fn allocate(&self, byte_len: usize) -> Result<Storage> {
         Ok(self.storage(vec![UNWRITTEN; byte_len]))
     }
@@ -184,6 +176,20 @@ impl Backend for MockDevice {
         let mut block = HybridMemoryPool::global().allocate(bytes.len())?;
         block.copy_from_slice(&bytes);
         Ok(Arc::new(HostBuffer::Pool(block)))
+    }
+}
+
+impl Backend for MockDevice {
+    fn device(&self) -> Device {
+        self.device
+    }
+
+    fn memory(&self) -> &dyn DeviceMemory {
+        self
+    }
+
+    fn supports(&self, desc: &OpDesc<'_>) -> bool {
+        !lock(&self.state.lacking).contains(&desc.op.name()) && registry::cpu().supports(desc)
     }
 
     fn execute(

@@ -8,22 +8,23 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use bitnet::kernels::{Cpu, parallel};
 use bitnet::llm::config::ModelConfig;
-use bitnet::tensor::backend::profiler::Profile;
+use bitnet::tensor::backend::AccelerationMetrics;
+use bitnet::tensor::backend::profiler::{Peaks, Profile};
 use bitnet::tensor::memory::{HybridMemoryPool, MemoryStats};
-use bitnet::{BitNetTensor, LlmError, Model, Session};
+use bitnet::{BitNetTensor, Device, LlmError, Model, Session};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::args::{ModelArguments, OutputArguments};
 use crate::profiling::{self, OperationReport};
 use crate::progress::LazyBar;
-use crate::{bandwidth, loading, machine, output};
+use crate::{loading, machine, output};
 
 /// Measure speed
 ///
 /// Reads a prompt of random tokens (prefill), then generates greedily (decode), and reports the
 /// median of the repetitions. The share of the memory bandwidth is what decoding reads, weights and
-/// keys and values, against a plain read of a buffer of 512 MiB by the same number of threads.
+/// keys and values, against what `bitnet devices` measures with the same number of threads.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -102,9 +103,6 @@ impl Synthetic {
     }
 }
 
-const BUFFER_BYTES: usize = 512 << 20;
-const PASSES: usize = 8;
-
 /// Of the random weights and the random prompt: every run measures the same.
 const SEED: u64 = 1;
 
@@ -137,6 +135,12 @@ struct Report {
     /// Of one more repetition, with --profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     operations: Option<Vec<OperationReport>>,
+    /// What the process counted in that repetition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counters: Option<AccelerationMetrics>,
+    /// The share of requests for memory in it that were served from what the pool held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool_hit_rate: Option<f64>,
     /// The part of that repetition's time which operations cover.
     #[serde(skip_serializing_if = "Option::is_none")]
     operations_share: Option<f64>,
@@ -167,12 +171,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let middle = arguments.prompt_tokens + arguments.gen_tokens.div_ceil(2);
     let kv_bytes = (kv_bytes_per_position * middle) as u64;
     let weight_bytes = model.decoder().bytes_per_token() as u64;
-    let backend = model.device().to_string();
+    let device = model.device();
 
     // The buffer takes the place of the model, so that both together need no more memory.
     drop(model);
     HybridMemoryPool::global().trim();
-    let bandwidth = bandwidth::measure(BUFFER_BYTES, PASSES);
+    let peaks = profile.as_ref().map(|_| Peaks::measure(device)).transpose()?;
+    let bandwidth = match &peaks {
+        Some(peaks) => peaks.bytes_per_second,
+        None => device.measure_bandwidth()?,
+    };
 
     let bytes_per_token = weight_bytes + kv_bytes;
     let report = Report {
@@ -183,9 +191,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         gen_tokens: arguments.gen_tokens,
         repeat: arguments.repeat,
         threads: parallel::num_threads(),
-        backend,
+        backend: device.to_string(),
         instruction_set: Cpu::best().isa().name(),
-        cpu: machine::cpu_name(),
+        cpu: Device::list().pop().and_then(|cpu| cpu.name),
         output_head: arguments.model.engine.output_head.to_string(),
         bytes_per_token,
         weight_bytes_per_token: weight_bytes,
@@ -195,7 +203,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         peak_memory_bytes,
         memory_pool,
         load_seconds,
-        operations: profile.as_ref().map(|profile| OperationReport::of(profile, bandwidth)),
+        operations: profile.as_ref().zip(peaks.as_ref()).map(|(p, q)| OperationReport::of(p, q)),
+        counters: profile.as_ref().map(|profile| *profile.counters()),
+        pool_hit_rate: profile.as_ref().and_then(Profile::pool_hit_rate),
         operations_share: profile
             .as_ref()
             .map(|profile| profile.covered().as_secs_f64() / profile.wall().as_secs_f64()),
@@ -205,7 +215,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     } else {
         output::write(&report.text())?;
         if let Some(profile) = profile {
-            output::write(&format!("\n{profile}\n"))?;
+            output::write(&format!("\n{}\n", profile.table(peaks.as_slice())))?;
         }
     }
     Ok(ExitCode::SUCCESS)

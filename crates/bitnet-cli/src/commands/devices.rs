@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bitnet::kernels::Cpu;
-use bitnet::tensor::backend::registry;
+use bitnet::Device;
+use bitnet::tensor::backend::DeviceInfo;
 use clap::Args;
 use serde::Serialize;
 
 use crate::args::ThreadArguments;
-use crate::{bandwidth, machine, output};
+use crate::output;
 
 /// List what this machine can compute on
 ///
@@ -24,69 +24,67 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// Enough to leave the caches behind, and done within a fraction of a second.
-const BUFFER_BYTES: usize = 256 << 20;
-const PASSES: usize = 4;
-
 #[derive(Serialize)]
 struct Report {
-    devices: Vec<DeviceReport>,
-}
-
-#[derive(Serialize)]
-struct DeviceReport {
-    device: String,
-    name: Option<String>,
-    cores: Option<usize>,
-    threads: usize,
-    instruction_set: &'static str,
-    instruction_sets: Vec<&'static str>,
-    memory_bytes: Option<u64>,
-    available_memory_bytes: Option<u64>,
-    memory_bandwidth_bytes_per_second: f64,
+    devices: Vec<DeviceInfo>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let threads = arguments.threads.apply();
-    // The processor's backend is the only one that this program registers.
-    let devices = registry::devices().into_iter().map(|device| DeviceReport {
-        device: device.to_string(),
-        name: machine::cpu_name(),
-        cores: machine::cores(),
-        threads,
-        instruction_set: Cpu::best().isa().name(),
-        instruction_sets: machine::instruction_sets(),
-        memory_bytes: machine::memory_bytes(),
-        available_memory_bytes: machine::available_memory_bytes(),
-        memory_bandwidth_bytes_per_second: bandwidth::measure(BUFFER_BYTES, PASSES),
-    });
-    let report = Report { devices: devices.collect() };
+    arguments.threads.apply();
+    let mut devices = Device::list();
+    for info in &mut devices {
+        if !info.is_lost {
+            info.memory_bandwidth_bytes_per_second = Some(info.device.measure_bandwidth()?);
+        }
+    }
+    let report = Report { devices };
     if arguments.json {
         output::write_json(&report)?;
         return Ok(ExitCode::SUCCESS);
     }
-    for device in &report.devices {
-        output::write(&device.text())?;
+    for info in &report.devices {
+        output::write(&text(info))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-impl DeviceReport {
-    fn text(&self) -> String {
-        let unknown = || "unknown".to_owned();
-        let memory = |bytes: Option<u64>| bytes.map_or_else(unknown, output::bytes);
-        format!(
-            "{}  {}\n  cores             {}\n  threads           {}\n  instruction sets  {} (in use: {})\n  memory            {} ({} available)\n  memory bandwidth  {}/s read by {} threads\n",
-            self.device,
-            self.name.clone().unwrap_or_else(unknown),
-            self.cores.map_or_else(unknown, |cores| cores.to_string()),
-            self.threads,
-            self.instruction_sets.join(", "),
-            self.instruction_set,
-            memory(self.memory_bytes),
-            memory(self.available_memory_bytes),
-            output::bytes(self.memory_bandwidth_bytes_per_second as u64),
-            self.threads,
-        )
+/// A device and a line for each thing that is known of it.
+fn text(info: &DeviceInfo) -> String {
+    let unknown = || "unknown".to_owned();
+    let memory = |bytes: Option<u64>| bytes.map_or_else(unknown, output::bytes);
+    let lines = [
+        ("cores", info.cores.map(|cores| cores.to_string())),
+        ("threads", info.threads.map(|threads| threads.to_string())),
+        ("instruction sets", instruction_sets(info)),
+        (
+            "memory",
+            info.memory_bytes.map(|all| {
+                let available = memory(info.available_memory_bytes);
+                format!("{} ({available} available)", output::bytes(all))
+            }),
+        ),
+        (
+            "memory bandwidth",
+            info.memory_bandwidth_bytes_per_second.map(|rate| match info.threads {
+                Some(threads) => {
+                    format!("{}/s read by {threads} threads", output::bytes(rate as u64))
+                }
+                None => format!("{}/s", output::bytes(rate as u64)),
+            }),
+        ),
+    ];
+    let lost = if info.is_lost { " (lost)" } else { "" };
+    let name = info.name.clone().unwrap_or_else(unknown);
+    let mut text = format!("{}  {name}{lost}\n", info.device);
+    for (label, value) in lines {
+        if let Some(value) = value {
+            text.push_str(&format!("  {label:<17} {value}\n"));
+        }
     }
+    text
+}
+
+fn instruction_sets(info: &DeviceInfo) -> Option<String> {
+    let in_use = info.instruction_set.as_ref()?;
+    Some(format!("{} (in use: {in_use})", info.instruction_sets.join(", ")))
 }

@@ -11,6 +11,7 @@ use bitnet::llm::chat_template::Message;
 use bitnet::llm::generation::FinishReason;
 use bitnet::llm::sampler::SamplingParams;
 use bitnet::llm::tokenizer::BosPolicy;
+use bitnet::tensor::backend::AccelerationMetrics;
 use bitnet::tensor::backend::profiler::{self, Profiler};
 use bitnet::{Generation, GenerationOptions, Generator, LlmError, Model, Session};
 use clap::Args;
@@ -98,7 +99,12 @@ struct Report<'a> {
     /// From the beginning of the program.
     startup_to_first_token_seconds: f64,
     model: &'a str,
+    /// Where it ended: after a recovery not where it began.
     backend: String,
+    /// Operations that another device executed because this one could not.
+    fallbacks: u64,
+    /// How often it went on on another device because its own was lost.
+    recoveries: u64,
     instruction_set: &'static str,
     threads: usize,
     output_head: String,
@@ -152,6 +158,7 @@ pub(crate) fn run(arguments: &Arguments, started: Instant) -> Result<ExitCode> {
         }
     }
     let generation = generator.finish();
+    let counted = AccelerationMetrics::snapshot();
     let profile = profiler.map(Profiler::finish);
 
     if arguments.output.json {
@@ -166,7 +173,9 @@ pub(crate) fn run(arguments: &Arguments, started: Instant) -> Result<ExitCode> {
             time_to_first_token_seconds: generation.timing.first_token.as_secs_f64(),
             startup_to_first_token_seconds: (loaded + generation.timing.first_token).as_secs_f64(),
             model: &name,
-            backend: model.device().to_string(),
+            backend: session.model().device().to_string(),
+            fallbacks: counted.fallbacks,
+            recoveries: counted.recoveries,
             instruction_set: Cpu::best().isa().name(),
             threads: parallel::num_threads(),
             output_head: arguments.model.engine.output_head.to_string(),

@@ -81,8 +81,9 @@ fn instruction_sets_do_not_change_the_text() {
     let (best, scalar) = (with(""), with("scalar"));
     assert_eq!(scalar["instruction_set"], "scalar");
     assert_eq!(best["generated_ids"], scalar["generated_ids"]);
-    // A processor without it uses its best: then this compares nothing new.
-    assert_eq!(best["generated_ids"], with("avx2")["generated_ids"]);
+    if bitnet::kernels::Cpu::available().iter().any(|cpu| cpu.isa().name() == "avx2") {
+        assert_eq!(best["generated_ids"], with("avx2")["generated_ids"]);
+    }
 }
 
 #[test]

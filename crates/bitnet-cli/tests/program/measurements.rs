@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{TinyModel, golden, repository, run, run_with_input};
+use crate::support::{TinyModel, bitnet, golden, repository, run, run_with_input};
 
 const SHAKESPEARE: &str = "crates/bitnet-llm/tests/golden/shakespeare-head.txt";
 
@@ -174,6 +174,37 @@ fn devices_has_the_processor() {
     assert!(cpu["instruction_sets"].as_array().expect("a list").contains(&"scalar".into()));
     assert_positive(cpu, &["cores", "memory_bandwidth_bytes_per_second"]);
     assert!(run(&["devices"]).text().contains("memory bandwidth"));
+}
+
+#[test]
+fn the_environment_says_where_or_is_refused() {
+    let with = |variable: &str, value: &str| {
+        let mut command = bitnet(&["generate", "Once", "--max-tokens", "1", "--json"]);
+        let ended: crate::support::Ended =
+            command.env(variable, value).output().expect("started").into();
+        ended
+    };
+    for (variable, value) in [
+        ("BITNET_DEVICE", "best"),
+        ("BITNET_DEVICE", "cpu:0"),
+        ("BITNET_STRATEGY", "low-memory"),
+        ("BITNET_STRATEGY", "best-measured"),
+        ("BITNET_FALLBACK", "silent"),
+        ("BITNET_NUM_THREADS", "1"),
+    ] {
+        assert_eq!(with(variable, value).json()["backend"], "cpu", "{variable}={value}");
+    }
+    for (variable, value, there) in [
+        ("BITNET_DEVICE", "cuda:7", "there is: cpu"),
+        ("BITNET_STRATEGY", "fastest", "best-measured"),
+        ("BITNET_FALLBACK", "never", "silent"),
+        ("BITNET_NUM_THREADS", "all", "1 to 256"),
+        ("BITNET_ISA", "mmx", "scalar"),
+    ] {
+        with(variable, value).assert_error(&[variable, value, there]);
+    }
+    let arguments = ["generate", "Once", "--max-tokens", "1", "--device", "abacus"];
+    run(&arguments).assert_error(&["abacus", "cpu"]);
 }
 
 #[test]

@@ -11,9 +11,13 @@ use tempfile::TempDir;
 pub(crate) fn bitnet(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bitnet"));
     command.args(arguments).stdin(Stdio::null());
-    command.env_remove("BITNET_ISA").env_remove("BITNET_NUM_THREADS");
     for name in ["LIMIT", "CACHE", "TRACKING"] {
         command.env_remove(format!("BITNET_MEMORY_{name}"));
+    }
+    for variable in
+        ["BITNET_DEVICE", "BITNET_STRATEGY", "BITNET_FALLBACK", "BITNET_NUM_THREADS", "BITNET_ISA"]
+    {
+        command.env_remove(variable);
     }
     command
 }

@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bitnet_formats::gguf::ShardName;
 use bitnet_formats::shards::ShardIndex;
@@ -19,7 +20,8 @@ pub struct ModelFiles {
     /// Where the files come from: a directory, or what the program calls them.
     origin: String,
     description: Description,
-    weights: WeightFiles,
+    /// Shared with the models made of them, which may have to be loaded again.
+    pub(super) weights: Arc<WeightFiles>,
 }
 
 /// What is not weights.
@@ -82,7 +84,7 @@ impl ModelFiles {
                 tokenizer_config: read_optional(&path.join("tokenizer_config.json"))?,
                 chat_template: read_optional(&path.join("chat_template.jinja"))?,
             },
-            weights: WeightFiles::open_directory(path)?,
+            weights: Arc::new(WeightFiles::open_directory(path)?),
         })
     }
 
@@ -90,7 +92,7 @@ impl ModelFiles {
         Ok(Self {
             origin: path.display().to_string(),
             description: Description::Gguf,
-            weights: WeightFiles::open_gguf(path)?,
+            weights: Arc::new(WeightFiles::open_gguf(path)?),
         })
     }
 
@@ -108,7 +110,7 @@ impl ModelFiles {
                 tokenizer_config: Some(model.tokenizer_config.to_vec()),
                 chat_template: None,
             },
-            weights: WeightFiles::embedded(model.name, model.weights)?,
+            weights: Arc::new(WeightFiles::embedded(model.name, model.weights)?),
         })
     }
 

@@ -3,7 +3,7 @@
 use bitnet_kernels::rope::inverse_frequencies;
 use bitnet_nn::{BitLinear, Embedding, Linear, Projection, RmsNorm, RotaryEmbedding};
 use bitnet_tensor::ops::GateKind;
-use bitnet_tensor::{BitNetDType, BitNetTensor, Device, TernaryLayout};
+use bitnet_tensor::{BitNetDType, BitNetTensor, Device, TensorOpError, TernaryLayout};
 
 use super::blocks;
 use super::decoder::{AttentionBlock, Decoder, DecoderLayer, FeedForward, HeadNorms};
@@ -15,7 +15,7 @@ use crate::config::{
     Activation, Architecture, ModelConfig, QuantizationMode, RopeScaling, ScaleConvention,
     WeightFormat,
 };
-use crate::error::Result;
+use crate::error::{LlmError, Result};
 
 /// Loads the parameters layer by layer. Dense weights stay in the file's mapping; ternary ones
 /// are repacked for the kernels, so that besides the result only one layer's parts are in memory.
@@ -210,8 +210,7 @@ impl Loader<'_> {
             .map(|(name, out)| self.weight(name, [*out, inner]))
             .collect::<Result<_>>()?;
         let name = self.weights.stored_name(&format!("{}.weight", parts[0].0));
-        let fault =
-            |error: bitnet_tensor::TensorOpError| self.weights.fault(&name, error.to_string());
+        let fault = |error| self.at_fault(&name, error);
         let first = weights[0].dtype();
         // Ternary ones share their quantized input, those of one block format their tiles.
         if first.is_packed() && weights.iter().all(|weight| weight.dtype() == first) {
@@ -256,7 +255,7 @@ impl Loader<'_> {
         };
         self.expect_shape(&weight_name, info.shape, &shape)?;
         let fault = |reason: String| self.weights.fault(&weight_name, reason);
-        let failed = |error: bitnet_tensor::TensorOpError| fault(error.to_string());
+        let failed = |error| self.at_fault(&weight_name, error);
         let is_bitnet = self.config.architecture == Architecture::BitNet;
         let weight = match info.dtype {
             StoredType::Blocks(ty) if is_bitnet && !blocks::may_be_ternary(ty) => {
@@ -299,9 +298,7 @@ impl Loader<'_> {
         mode: QuantizationMode,
     ) -> Result<BitNetTensor> {
         let weight_name = format!("{name}.weight");
-        let failed = |error: bitnet_tensor::TensorOpError| {
-            self.weights.fault(&weight_name, error.to_string())
-        };
+        let failed = |error| self.at_fault(&weight_name, error);
         if mode == QuantizationMode::Online {
             return self.dense(&weight_name, &[rows, columns])?.ternarize().map_err(failed);
         }
@@ -326,6 +323,12 @@ impl Loader<'_> {
             [rows, columns],
         )
         .map_err(failed)
+    }
+
+    /// The error of an operation on the tensor of that name, unless the device is at fault.
+    fn at_fault(&self, name: &str, error: TensorOpError) -> LlmError {
+        let error = LlmError::from(error);
+        if error.is_of_device() { error } else { self.weights.fault(name, error.to_string()) }
     }
 
     fn scale(&self, name: &str) -> Result<f32> {

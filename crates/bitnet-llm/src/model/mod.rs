@@ -12,14 +12,16 @@ pub mod tensor_names;
 mod weights;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bitnet_tensor::Device;
+use bitnet_tensor::backend::registry;
 use bitnet_tensor::memory::HybridMemoryPool;
 
 use crate::chat_template::ChatTemplate;
 use crate::config::{GenerationConfig, ModelConfig};
 use crate::error::{LlmError, Result};
+use crate::recovery;
 use crate::tokenizer::Tokenizer;
 
 pub use activations::Activations;
@@ -36,7 +38,8 @@ pub const DEFAULT_CONTEXT: usize = 8192;
 /// How a model is loaded.
 #[derive(Clone, Copy)]
 pub struct LoadOptions<'a> {
-    /// Where it runs.
+    /// Where it runs. When that device has no memory for it or is lost, it runs on the next one of
+    /// the chain, as the [fallback policy](bitnet_tensor::backend::FallbackPolicy) allows.
     pub device: Device,
     /// How the output head is computed.
     pub output_head: HeadPrecision,
@@ -71,11 +74,22 @@ pub struct Model {
     config: ModelConfig,
     decoder: Decoder,
     /// Absent in a synthetic model, which has no text.
-    text: Option<TextProcessing>,
+    text: Option<Arc<TextProcessing>>,
     stop_ids: Vec<u32>,
     generation_config: GenerationConfig,
     context: usize,
     device: Device,
+    output_head: HeadPrecision,
+    source: Source,
+    /// The same model on another device, once this one's was lost: one for all sessions.
+    successor: Mutex<Option<Arc<Model>>>,
+}
+
+/// Where parameters come from, so that they can be had again: never from a device.
+#[derive(Clone)]
+enum Source {
+    Files(Arc<WeightFiles>),
+    Synthetic { seed: u64 },
 }
 
 struct TextProcessing {
@@ -112,17 +126,20 @@ impl Model {
         let chat_template = files.chat_template(&tokenizer)?;
 
         let context = context_of(&config, options)?;
-        let decoder = load::load(&config, files.weights(), options, context)?;
-        release_loading_memory();
         let stop_ids = stop_ids(&config, &generation_config, &tokenizer, chat_template.as_ref());
+        let source = Source::Files(files.weights.clone());
+        let (decoder, device) = source.decoder_somewhere(&config, options, context)?;
         Ok(Arc::new(Self {
             config,
             decoder,
-            text: Some(TextProcessing { tokenizer, chat_template }),
+            text: Some(Arc::new(TextProcessing { tokenizer, chat_template })),
             stop_ids,
             generation_config,
             context,
-            device: options.device,
+            device,
+            output_head: options.output_head,
+            source,
+            successor: Mutex::default(),
         }))
     }
 
@@ -137,8 +154,8 @@ impl Model {
         options: &LoadOptions<'_>,
     ) -> Result<Arc<Self>> {
         let context = context_of(&config, options)?;
-        let decoder = synthetic::decoder(&config, seed, options, context)?;
-        release_loading_memory();
+        let source = Source::Synthetic { seed };
+        let (decoder, device) = source.decoder_somewhere(&config, options, context)?;
         Ok(Arc::new(Self {
             config,
             decoder,
@@ -146,8 +163,57 @@ impl Model {
             stop_ids: Vec::new(),
             generation_config: GenerationConfig::default(),
             context,
-            device: options.device,
+            device,
+            output_head: options.output_head,
+            source,
+            successor: Mutex::default(),
         }))
+    }
+
+    /// The same model on `device`: the parameters are loaded anew from where they came from, what is
+    /// not on a device is shared.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn on(&self, device: Device) -> Result<Arc<Self>> {
+        let options = LoadOptions {
+            device,
+            output_head: self.output_head,
+            context: Some(self.context),
+            progress: None,
+        };
+        Ok(Arc::new(Self {
+            config: self.config.clone(),
+            decoder: self.source.decoder(&self.config, &options, self.context)?,
+            text: self.text.clone(),
+            stop_ids: self.stop_ids.clone(),
+            generation_config: self.generation_config.clone(),
+            context: self.context,
+            device,
+            output_head: self.output_head,
+            source: self.source.clone(),
+            successor: Mutex::default(),
+        }))
+    }
+
+    /// The same model on the next device of the chain that can hold it, for sessions whose device
+    /// failed with `cause`: loaded by the first that asks, shared by all.
+    pub(crate) fn successor(&self, cause: LlmError) -> Result<Arc<Self>> {
+        let mut successor = self.successor.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(model) = &*successor {
+            return Ok(model.clone());
+        }
+        for device in registry::devices_after(self.device) {
+            match self.on(device) {
+                Ok(model) => {
+                    *successor = Some(model.clone());
+                    return Ok(model);
+                }
+                Err(error) if error.is_of_device() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(cause)
     }
 
     /// The hyperparameters.
@@ -208,6 +274,47 @@ impl Model {
         let config = &self.config;
         let shape = [1, capacity, config.num_key_value_heads, config.head_dim];
         Ok(KvCache::new(config.num_hidden_layers, shape, self.device)?)
+    }
+}
+
+impl Source {
+    fn decoder(
+        &self,
+        config: &ModelConfig,
+        options: &LoadOptions<'_>,
+        context: usize,
+    ) -> Result<Decoder> {
+        let decoder = match self {
+            Self::Files(weights) => load::load(config, weights, options, context)?,
+            Self::Synthetic { seed } => synthetic::decoder(config, *seed, options, context)?,
+        };
+        release_loading_memory();
+        Ok(decoder)
+    }
+
+    /// The parameters on the device of `options`, or on the next one that can hold them.
+    fn decoder_somewhere(
+        &self,
+        config: &ModelConfig,
+        options: &LoadOptions<'_>,
+        context: usize,
+    ) -> Result<(Decoder, Device)> {
+        let refusal = match self.decoder(config, options, context) {
+            Ok(decoder) => return Ok((decoder, options.device)),
+            Err(error) if recovery::is_allowed(&error) => error,
+            Err(error) => return Err(error),
+        };
+        for device in registry::devices_after(options.device) {
+            match self.decoder(config, &LoadOptions { device, ..*options }, context) {
+                Ok(decoder) => {
+                    recovery::record(options.device, device, &refusal);
+                    return Ok((decoder, device));
+                }
+                Err(error) if error.is_of_device() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refusal)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Random parameters of given shapes: speed without a download.
 
 use bitnet_nn::{BitLinear, Embedding, Projection, RmsNorm};
-use bitnet_tensor::{BitNetDType, BitNetTensor, TernaryLayout};
+use bitnet_tensor::{BitNetDType, BitNetTensor, Device, TernaryLayout};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
@@ -18,12 +18,14 @@ pub(super) fn decoder(
     options: &LoadOptions<'_>,
     context: usize,
 ) -> Result<Decoder> {
-    let mut random = Random { bits: Xoshiro256PlusPlus::seed_from_u64(seed) };
+    let device = options.device;
+    let mut random = Random { bits: Xoshiro256PlusPlus::seed_from_u64(seed), device };
     let (hidden, ffn, eps) =
         (config.hidden_size, config.intermediate_size, config.rms_norm_eps as f32);
     let (heads, kv_heads, head_dim) =
         (config.num_attention_heads, config.num_key_value_heads, config.head_dim);
-    let norm = |width: usize| RmsNorm::new(&BitNetTensor::full([width], 1.0f32)?, eps);
+    let norm =
+        |width: usize| RmsNorm::new(&BitNetTensor::full([width], 1.0f32)?.to_device(device)?, eps);
     let sub_norm = |width: usize| match config.architecture {
         Architecture::BitNet => norm(width).map(Some),
         Architecture::Llama | Architecture::Qwen3 => Ok(None),
@@ -72,6 +74,7 @@ pub(super) fn decoder(
 
 struct Random {
     bits: Xoshiro256PlusPlus,
+    device: Device,
 }
 
 impl Random {
@@ -91,8 +94,8 @@ impl Random {
         let scales = BitNetTensor::full([rows], scale)?;
         let weight = BitNetTensor::ternary_from_parts(
             TernaryLayout::HuggingFace,
-            codes,
-            scales,
+            codes.to_device(self.device)?,
+            scales.to_device(self.device)?,
             [rows, columns],
         )?;
         Ok(Projection::Ternary(BitLinear::new(&[&weight])?))
@@ -100,13 +103,12 @@ impl Random {
 
     /// Uniform numbers of −0.05 to 0.05, as `BF16`.
     fn embedding(&mut self, rows: usize, columns: usize) -> bitnet_tensor::Result<BitNetTensor> {
-        let mut table =
-            BitNetTensor::empty([rows, columns], BitNetDType::BF16, bitnet_tensor::Device::CPU)?;
+        let mut table = BitNetTensor::empty([rows, columns], BitNetDType::BF16, Device::CPU)?;
         for value in table.try_mut::<half::bf16>()? {
             // Sixteen random bits as the mantissa of a number in [1, 2).
             let unit = f32::from_bits(0x3f80_0000 | (self.bits.next_u32() >> 9)) - 1.5;
             *value = half::bf16::from_f32(0.1 * unit);
         }
-        Ok(table)
+        table.to_device(self.device)
     }
 }

@@ -1,38 +1,17 @@
 //! The one way from an operation to its execution: type promotion, shape inference, views,
 //! choice of the backend, decomposition, fallback, the NaN check, recording for gradients.
 
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Instant;
 
 use smallvec::{SmallVec, smallvec};
 
 use super::profiler::{self, Execution};
-use super::{Backend, OpDesc, finite_check, metrics, registry};
+use super::registered::Registered;
+use super::{FailureKind, OpDesc, Work, fallback, finite_check, metrics, registry, selection};
 use crate::error::{Result, bail, error};
 use crate::grad;
 use crate::ops::{Op, Operation, Outputs, Specs, TensorSpec};
-use crate::reference::ReferenceBackend;
-use crate::{BitNetTensor, Device, memory};
-
-/// What happens when the operands' device cannot execute an operation and another one can.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[repr(u8)]
-pub enum FallbackPolicy {
-    /// The operation fails with `UnsupportedOperation`.
-    Error,
-    /// It is executed on the next device; a warning says so.
-    #[default]
-    Warn,
-    /// It is executed on the next device and only counted.
-    Silent,
-}
-
-static POLICY: AtomicU8 = AtomicU8::new(FallbackPolicy::Warn as u8);
-
-/// Sets the process's policy for operations that the operands' device cannot execute.
-pub fn set_fallback_policy(policy: FallbackPolicy) {
-    POLICY.store(policy as u8, Relaxed);
-}
+use crate::{BitNetTensor, Device, TensorOpError, memory};
 
 /// Executes `op` on `inputs`.
 pub(crate) fn apply(op: impl Into<Op>, inputs: &[&BitNetTensor]) -> Result<Outputs> {
@@ -40,6 +19,7 @@ pub(crate) fn apply(op: impl Into<Op>, inputs: &[&BitNetTensor]) -> Result<Outpu
     let operation = op.operation();
     let start = profiler::start();
     let device = common_device(operation, inputs)?;
+    let _span = trace_span(&op, device);
 
     if let Some(types) = operation.operand_types(inputs)?
         && inputs.iter().zip(&types).any(|(input, &dtype)| input.dtype() != dtype)
@@ -63,15 +43,28 @@ pub(crate) fn apply(op: impl Into<Op>, inputs: &[&BitNetTensor]) -> Result<Outpu
         return Ok(outputs);
     }
 
-    let backend = registry::backend(device)?;
-    let mut outputs = if backend.supports(&OpDesc { op: &op, inputs }) {
-        execute(&*backend, &op, inputs, specs, start, Execution::Backend)?
+    if device == Device::CPU
+        && let Some(away) = selection::away_from_host(|| may_leave(&op, inputs, &specs))
+        && let Some(outputs) = offload(&op, inputs, specs.clone(), away, start)?
+    {
+        finite_check::run(operation.name(), inputs, &outputs)?;
+        return Ok(outputs);
+    }
+
+    let home = registry::entry(device)?;
+    let mut outputs = if home.supports(&OpDesc { op: &op, inputs }) {
+        match execute(home, &op, inputs, specs, start, Execution::Backend) {
+            Err(refusal) if may_fall_back(&refusal) => {
+                fall_back(&op, inputs, device, refusal, start)?
+            }
+            outputs => outputs?,
+        }
     } else if let Some(outputs) = operation.decompose(inputs) {
         metrics::record_decomposition();
         // The parts recorded themselves for gradients.
         return outputs;
     } else {
-        fall_back(&op, inputs, specs, device, start)?
+        fall_back(&op, inputs, device, not_supported(&op, inputs), start)?
     };
     finite_check::run(operation.name(), inputs, &outputs)?;
     grad::record(&op, inputs, &mut outputs);
@@ -97,18 +90,31 @@ pub(crate) fn apply_out(
 ) -> Result<()> {
     let op = op.into();
     let start = profiler::start();
+    let _span = outputs.first().map(|output| trace_span(&op, output.device()));
     if may_write(&op, inputs, outputs)? {
-        let device = outputs[0].device();
-        metrics::record_operation();
-        registry::backend(device)?.execute(&op, inputs, outputs)?;
-        done(start, &op, device, Execution::Backend, inputs, outputs);
+        let home = registry::entry(outputs[0].device())?;
+        match home.execute(&op, inputs, outputs) {
+            Ok(()) => {
+                metrics::record_operation();
+                done(start, &op, home.device(), Execution::Backend, inputs, outputs);
+            }
+            Err(refusal) if may_fall_back(&refusal) => {
+                let results = fall_back(&op, inputs, home.device(), refusal, start)?;
+                replace(outputs, results);
+            }
+            Err(error) => return Err(error),
+        }
         return finite_check::run(op.name(), inputs, outputs);
     }
     let results = apply(op, inputs)?;
+    replace(outputs, results);
+    Ok(())
+}
+
+fn replace(outputs: &mut [BitNetTensor], results: Outputs) {
     for (output, result) in outputs.iter_mut().zip(results) {
         *output = result;
     }
-    Ok(())
 }
 
 /// Whether the results of `op` can be written over `outputs`: nobody else sees them, they are of
@@ -130,7 +136,7 @@ fn may_write(op: &Op, inputs: &[&BitNetTensor], outputs: &[BitNetTensor]) -> Res
         && specs.iter().zip(outputs).all(|(spec, output)| {
             spec.shape == *output.shape() && spec.dtype == output.dtype() && output.grad.is_none()
         });
-    Ok(same && registry::backend(device)?.supports(&OpDesc { op, inputs }))
+    Ok(same && registry::entry(device)?.supports(&OpDesc { op, inputs }))
 }
 
 /// [`apply_one`] that may write the result into `first`, the first operand, when nobody else
@@ -186,7 +192,7 @@ fn may_reuse(op: &Op, first: &BitNetTensor, others: &[&BitNetTensor]) -> Result<
     let specs = op.operation().infer(&inputs)?;
     let same = matches!(specs.as_slice(),
         [spec] if spec.shape == *first.shape() && spec.dtype == first.dtype());
-    Ok(same && registry::backend(device)?.supports(&OpDesc { op, inputs: &inputs }))
+    Ok(same && registry::entry(device)?.supports(&OpDesc { op, inputs: &inputs }))
 }
 
 fn with_first<'a>(
@@ -229,19 +235,8 @@ pub(crate) fn apply_in_place(
                 "a tensor with a gradient cannot be changed in place"
             );
         }
-        let backend = registry::backend(target.device())?;
-        if !backend.supports(&OpDesc { op: &op, inputs: &inputs }) {
-            bail!(
-                UnsupportedOperation,
-                operation.name(),
-                &inputs,
-                "not on {} in place",
-                target.device()
-            );
-        }
     }
-    execute_in_place(&op, target, others, start)?;
-    Ok(())
+    execute_in_place(&op, target, others, start)
 }
 
 /// Runs `body`, the operations that `name` is composed of, and puts its name and operands into
@@ -254,20 +249,47 @@ pub(crate) fn composed<T>(
     body().map_err(|error| error.inside(name, operands))
 }
 
+/// The operation with the result over its first operand, here or on the next device that can.
 fn execute_in_place(
     op: &Op,
     target: &mut BitNetTensor,
     others: &[&BitNetTensor],
     start: Option<Instant>,
 ) -> Result<()> {
-    let device = target.device();
-    metrics::record_operation();
-    registry::backend(device)?.execute_in_place(op, target, others)?;
+    let home = registry::entry(target.device())?;
+    let _span = trace_span(op, home.device());
+    let is_supported = {
+        let inputs = with_first(target, others);
+        home.supports(&OpDesc { op, inputs: &inputs })
+    };
+    let refusal = if is_supported {
+        home.execute_in_place(op, target, others).err()
+    } else {
+        Some(not_supported(op, &with_first(target, others)))
+    };
+    let (device, execution) = match refusal {
+        None => {
+            metrics::record_operation();
+            (home.device(), Execution::Backend)
+        }
+        Some(refusal) if may_fall_back(&refusal) => {
+            let next = fallback::in_place(op, target, others, refusal)?;
+            (next.device(), Execution::Fallback)
+        }
+        Some(error) => return Err(error),
+    };
     if start.is_some() {
         let inputs = with_first(target, others);
-        done(start, op, device, Execution::Backend, &inputs, std::slice::from_ref(target));
+        done(start, op, device, execution, &inputs, std::slice::from_ref(target));
     }
     Ok(())
+}
+
+/// A span of `tracing` at its lowest level; no subscriber, or one that asks for less, costs a look at
+/// a number.
+#[inline]
+fn trace_span(op: &Op, device: Device) -> tracing::span::EnteredSpan {
+    tracing::trace_span!("operation", name = op.name(), %device).entered()
 }
 
 /// Tells the profiler of an operation that began at `start`, when it asked for it.
@@ -286,65 +308,88 @@ fn done(
 }
 
 fn execute(
-    backend: &dyn Backend,
+    entry: &Registered,
     op: &Op,
     inputs: &[&BitNetTensor],
     specs: Specs,
     start: Option<Instant>,
     execution: Execution,
 ) -> Result<Outputs> {
-    let empty = |spec: TensorSpec| BitNetTensor::empty(spec.shape, spec.dtype, backend.device());
+    let empty = |spec: TensorSpec| BitNetTensor::empty(spec.shape, spec.dtype, entry.device());
     let mut outputs: Outputs = memory::during(op.operation().name(), || {
         specs.into_iter().map(empty).collect::<Result<_>>()
     })?;
+    entry.execute(op, inputs, &mut outputs)?;
     metrics::record_operation();
     metrics::record_allocation();
-    backend.execute(op, inputs, &mut outputs)?;
-    done(start, op, backend.device(), execution, inputs, &outputs);
+    done(start, op, entry.device(), execution, inputs, &outputs);
     Ok(outputs)
 }
 
-/// Executes `op` on the first other device that can, moving operands there and results back.
-fn fall_back(
+/// Whether the error says that another device may execute the operation: nothing was written.
+fn may_fall_back(refusal: &TensorOpError) -> bool {
+    refusal.failure().is_some_and(FailureKind::may_fall_back)
+}
+
+/// What a device that was asked before says.
+#[cold]
+fn not_supported(op: &Op, inputs: &[&BitNetTensor]) -> TensorOpError {
+    metrics::record_failure(FailureKind::Unsupported);
+    error!(UnsupportedOperation, op.name(), inputs, "no backend implements this for these operands")
+}
+
+/// What the operation would be on another device, when it may go there.
+fn may_leave(op: &Op, inputs: &[&BitNetTensor], specs: &[TensorSpec]) -> Option<Work> {
+    let may = !inputs.is_empty() && inputs.iter().all(|input| !input.has_grad());
+    may.then(|| Work::of(op, inputs, specs))
+}
+
+/// Executes `op`, whose operands are on the host, on `device`; `None` when that cannot do it.
+#[cold]
+fn offload(
     op: &Op,
     inputs: &[&BitNetTensor],
     specs: Specs,
+    device: Device,
+    start: Option<Instant>,
+) -> Result<Option<Outputs>> {
+    let entry = registry::entry(device)?;
+    if !entry.supports(&OpDesc { op, inputs }) {
+        return Ok(None);
+    }
+    let away = || {
+        let moved = fallback::moved(inputs, device)?;
+        let moved: SmallVec<[&BitNetTensor; 3]> = moved.iter().collect();
+        let outputs = execute(entry, op, &moved, specs, start, Execution::Backend)?;
+        fallback::brought_home(&outputs, Device::CPU)
+    };
+    match away() {
+        Ok(outputs) => {
+            metrics::record_offload();
+            Ok(Some(outputs))
+        }
+        // The operands are on the host still: nothing is lost but time.
+        Err(error) if error.is_device_lost() || may_fall_back(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Executes `op` on the first other device that can, moving operands there and results back.
+#[cold]
+fn fall_back(
+    op: &Op,
+    inputs: &[&BitNetTensor],
     home: Device,
+    refusal: TensorOpError,
     start: Option<Instant>,
 ) -> Result<Outputs> {
-    let unsupported = || {
-        error!(
-            UnsupportedOperation,
-            op.name(),
-            inputs,
-            "no backend implements this for these operands"
-        )
-    };
-    let policy = POLICY.load(Relaxed);
-    if policy == FallbackPolicy::Error as u8 {
-        return Err(unsupported());
-    }
-    // Fallback goes down the chain: only devices after the operands' own are tried.
-    let devices = registry::devices();
-    // The reference is the definition for tests, never a place to compute.
-    let later = devices.iter().skip_while(|&&device| device != home).skip(1);
-    let later = later.filter(|&&device| device != ReferenceBackend::DEVICE);
-    for &device in later {
-        let backend = registry::backend(device)?;
-        if !backend.supports(&OpDesc { op, inputs }) {
-            continue;
-        }
-        metrics::record_fallback();
-        if policy == FallbackPolicy::Warn as u8 {
-            tracing::warn!(operation = op.name(), from = %home, to = %device, "fallback");
-        }
-        let moved: SmallVec<[BitNetTensor; 3]> =
-            inputs.iter().map(|input| input.detach().to_device(device)).collect::<Result<_>>()?;
+    let (outputs, _) = fallback::on_another_device(op, inputs, home, refusal, |next| {
+        let specs = op.operation().infer(inputs)?;
+        let moved = fallback::moved(inputs, next.device())?;
         let moved: SmallVec<[&BitNetTensor; 3]> = moved.iter().collect();
-        let outputs = execute(&*backend, op, &moved, specs, start, Execution::Fallback)?;
-        return outputs.iter().map(|output| output.to_device(home)).collect();
-    }
-    Err(unsupported())
+        execute(next, op, &moved, specs, start, Execution::Fallback)
+    })?;
+    fallback::brought_home(&outputs, home)
 }
 
 fn common_device(operation: &dyn Operation, inputs: &[&BitNetTensor]) -> Result<Device> {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use half::{bf16, f16};
 
+use super::{FailureKind, metrics};
 use crate::error::{Result, bail};
 use crate::{BitNetDType, BitNetTensor, Element};
 
@@ -63,6 +64,7 @@ fn check(name: &'static str, inputs: &[&BitNetTensor], outputs: &[BitNetTensor])
                 return Ok(());
             }
         }
+        metrics::record_failure(FailureKind::Numerical);
         let result = if outputs.len() == 1 { "the result".into() } else { format!("result {n}") };
         bail!(NumericalError, name, inputs, "element {place} of {result} is {value}");
     }

@@ -4,23 +4,36 @@
 //! `dispatch::apply`, which asks [`Backend::supports`] first, decomposes fused operations on
 //! the same device when it must, and falls back to the next device only then.
 
+mod device_info;
+mod device_memory;
 pub(crate) mod dispatch;
+pub mod environment;
+mod failure;
+mod fallback;
 mod finite_check;
+pub(crate) mod measurement;
 pub mod metrics;
 pub mod profiler;
+mod registered;
 pub mod registry;
+mod selection;
 
 use std::fmt;
-use std::sync::Arc;
 
 use crate::error::Result;
 use crate::ops::Op;
-use crate::storage::{HostBuffer, Storage};
 use crate::{BitNetTensor, Device};
 
-pub use dispatch::{FallbackPolicy, set_fallback_policy};
+pub use device_info::DeviceInfo;
+pub use device_memory::{DeviceMemory, HostMemory};
+pub use failure::FailureKind;
+pub use fallback::{FallbackPolicy, fallback_policy, set_fallback_policy};
 pub use finite_check::set_finite_check;
 pub use metrics::AccelerationMetrics;
+pub use selection::{
+    CostModel, DeviceCosts, SelectionStrategy, Work, WorkClass, set_cost_model,
+    set_selection_strategy,
+};
 
 /// An operation with its operands, before anything is computed.
 ///
@@ -37,39 +50,47 @@ pub struct OpDesc<'a> {
 /// A device and the operations that it can execute.
 ///
 /// Execution may be asynchronous: [`execute`](Self::execute) enqueues, and only
-/// [`download`](Self::download) and [`synchronize`](Self::synchronize) wait. Nothing inside a
+/// [`download`](DeviceMemory::download) and [`synchronize`](Self::synchronize) wait. Nothing inside a
 /// model's forward pass reads back.
+///
+/// # Failing
+/// **A call that returns an error has written nothing and enqueued nothing**: results and targets
+/// are as they were. Whoever can fail half way (work space that is not there, an index out of range)
+/// finds it out before the first write. So the same operation can be executed elsewhere, in place
+/// too. [`FailureKind`] says which error means what. Two things happen later, when somebody waits:
+/// a device may be lost ([`TensorOpError::device_lost`](crate::TensorOpError::device_lost); every
+/// later call says so again), and values that enqueued work found wrong are reported then.
 pub trait Backend: Send + Sync + fmt::Debug {
     /// The device this backend executes on.
     fn device(&self) -> Device;
 
+    /// Its memory. Backends that compute in the host's memory have a [`HostMemory`].
+    fn memory(&self) -> &dyn DeviceMemory;
+
+    /// What is known of the device.
+    fn info(&self) -> DeviceInfo {
+        DeviceInfo::new(self.device())
+    }
+
+    /// The bytes per second at which the device reads its memory, measured now. By default by
+    /// copying: what is read and what is written.
+    ///
+    /// # Errors
+    /// When memory cannot be had, or the device fails.
+    fn measure_bandwidth(&self) -> Result<f64> {
+        measurement::copy_bandwidth(self)
+    }
+
     /// Whether [`execute`](Self::execute) can do this. Pure: the same description, the same answer.
     fn supports(&self, desc: &OpDesc<'_>) -> bool;
 
-    /// Storage of `byte_len` bytes with unspecified contents.
+    /// Writes every element of `outputs`: contiguous tensors of the shapes and types that the
+    /// operation infers, whose storage nobody else holds.
     ///
     /// # Errors
-    /// `MemoryError` when the device has none.
-    fn allocate(&self, byte_len: usize) -> Result<Storage>;
-
-    /// The bytes of `host` on this device.
-    ///
-    /// # Errors
-    /// `MemoryError` or `BackendError`.
-    fn upload(&self, host: Arc<HostBuffer>) -> Result<Storage>;
-
-    /// The bytes of `storage` on the host; waits for the work that writes them.
-    ///
-    /// # Errors
-    /// `BackendError` when the device is lost.
-    fn download(&self, storage: &Storage) -> Result<Arc<HostBuffer>>;
-
-    /// Writes every element of `outputs`: fresh, contiguous tensors of the shapes and types
-    /// that the operation infers.
-    ///
-    /// # Errors
-    /// `ComputationError` for values that the operation cannot take, `BackendError` for a
-    /// failing device.
+    /// Before anything is written or enqueued: `UnsupportedOperation` and `MemoryError` when
+    /// another device should try, `ComputationError` for values that the operation cannot take,
+    /// `BackendError` for a failing device.
     fn execute(
         &self,
         op: &Op,
@@ -96,9 +117,11 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// `ComputationError` when a code is none of −1, 0 and 1.
     fn prepare_weight(&self, parts: &[&BitNetTensor]) -> Result<BitNetTensor>;
 
-    /// Waits until everything enqueued is done.
+    /// Waits until everything enqueued is done; backends that execute at once have nothing to do.
     ///
     /// # Errors
-    /// `BackendError` when the device is lost.
-    fn synchronize(&self) -> Result<()>;
+    /// `BackendError` when the device is lost, and what enqueued work failed with.
+    fn synchronize(&self) -> Result<()> {
+        Ok(())
+    }
 }

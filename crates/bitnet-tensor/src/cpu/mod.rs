@@ -3,34 +3,36 @@
 //! It joins tensors to the kernels of `bitnet-kernels`: layouts become slices here, and nothing
 //! is computed in this crate that a kernel computes.
 
+mod bandwidth;
 mod elementwise;
 pub(crate) mod linalg;
+mod machine;
 mod movement;
 mod neural;
 mod quantization;
 mod reduction;
 mod spans;
 
-use std::sync::Arc;
-
 use bitnet_kernels::Cpu;
 
-use crate::backend::{Backend, OpDesc};
-use crate::error::{Result, bail, error};
-use crate::memory::HybridMemoryPool;
+use crate::backend::{Backend, DeviceInfo, DeviceMemory, HostMemory, OpDesc};
+use crate::error::{Result, error};
 use crate::ops::Op;
-use crate::storage::{HostBuffer, Storage};
 use crate::{BitNetDType, BitNetTensor, Device};
 
 /// Elements that one piece of elementwise work has: small tensors stay on the calling thread.
 const GRAIN: usize = 1 << 15;
+
+/// Enough to leave the caches behind, and done within a fraction of a second.
+const BANDWIDTH_BYTES: usize = 256 << 20;
+const BANDWIDTH_PASSES: usize = 4;
 
 /// The backend of the host's processor, with the instructions of one tier.
 #[derive(Debug, Clone)]
 pub struct CpuBackend {
     cpu: Cpu,
     device: Device,
-    pool: HybridMemoryPool,
+    memory: HostMemory,
 }
 
 impl CpuBackend {
@@ -42,7 +44,7 @@ impl CpuBackend {
     /// A backend under another name with the instructions of `cpu`: to compare tiers. Its tensors
     /// come from the pool of `device`.
     pub fn with_tier(cpu: Cpu, device: Device) -> Self {
-        Self { cpu, device, pool: HybridMemoryPool::for_device(device) }
+        Self { cpu, device, memory: HostMemory::of(device) }
     }
 
     /// The tier of instructions.
@@ -62,24 +64,21 @@ impl Backend for CpuBackend {
         self.device
     }
 
+    fn memory(&self) -> &dyn DeviceMemory {
+        &self.memory
+    }
+
+    fn info(&self) -> DeviceInfo {
+        machine::info(self.device, self.cpu)
+    }
+
+    fn measure_bandwidth(&self) -> Result<f64> {
+        Ok(bandwidth::measure(BANDWIDTH_BYTES, BANDWIDTH_PASSES))
+    }
+
     fn supports(&self, desc: &OpDesc<'_>) -> bool {
         // Shape inference has refused what has no meaning; what it lets through is done here.
         !matches!(desc.op, Op::View(_) | Op::Bitcast(_))
-    }
-
-    fn allocate(&self, byte_len: usize) -> Result<Storage> {
-        host_storage(&self.pool, byte_len)
-    }
-
-    fn upload(&self, host: Arc<HostBuffer>) -> Result<Storage> {
-        Ok(Storage::Host(host))
-    }
-
-    fn download(&self, storage: &Storage) -> Result<Arc<HostBuffer>> {
-        match storage {
-            Storage::Host(buffer) => Ok(buffer.clone()),
-            _ => bail!(InternalError, "download", &[], "the storage is not the CPU's"),
-        }
     }
 
     fn execute(
@@ -193,13 +192,4 @@ impl Backend for CpuBackend {
     fn prepare_weight(&self, parts: &[&BitNetTensor]) -> Result<BitNetTensor> {
         quantization::prepare_weight(parts, self.device)
     }
-
-    fn synchronize(&self) -> Result<()> {
-        Ok(()) // execution is synchronous
-    }
-}
-
-/// Storage in host memory, from `pool` unless the thread has one of its own.
-pub(crate) fn host_storage(pool: &HybridMemoryPool, byte_len: usize) -> Result<Storage> {
-    Ok(Storage::Host(Arc::new(HostBuffer::allocate(pool, byte_len)?)))
 }

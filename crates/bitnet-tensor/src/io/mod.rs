@@ -16,13 +16,18 @@ use std::path::Path;
 use bitnet_formats::{FormatError, RawDType};
 
 pub use named::NamedTensors;
+pub(crate) use replace::replace_file;
 
 use crate::error::{Result, bail, error};
 use crate::storage::Storage;
 use crate::{BitNetDType, BitNetTensor, Device, TensorOpError};
 
 /// The error of `operation` on the file at `path`.
-fn file_error(operation: &'static str, path: &Path, reason: FormatError) -> TensorOpError {
+pub(crate) fn file_error(
+    operation: &'static str,
+    path: &Path,
+    reason: FormatError,
+) -> TensorOpError {
     error!(FileError, operation, &[], "{}", reason.in_file(path))
 }
 

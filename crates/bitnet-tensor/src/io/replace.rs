@@ -13,7 +13,7 @@ use crate::error::Result;
 
 /// Lets `write` fill a new file beside `path`, then gives it that name. When anything fails, the
 /// new file is removed and what was at `path` stays.
-pub(super) fn replace_file(
+pub(crate) fn replace_file(
     operation: &'static str,
     path: &Path,
     write: impl FnOnce(BufWriter<File>) -> Result<BufWriter<File>>,

@@ -1,24 +1,33 @@
 //! The reference as a backend: reads operands as `f64`, asks `semantics`, writes the results.
 
-use std::sync::Arc;
-
 use super::semantics::{self, Array};
-use crate::backend::{Backend, OpDesc};
+use crate::backend::{Backend, DeviceMemory, HostMemory, OpDesc};
 use crate::dtype::with_number_type;
 use crate::error::{Result, bail};
 use crate::layout::Layout;
-use crate::memory::HybridMemoryPool;
 use crate::ops::Op;
-use crate::storage::{HostBuffer, Storage};
 use crate::{BitNetDType, BitNetTensor, Device};
 
 /// Computes every operation by its definition. Its device is `reference:0`.
-#[derive(Debug, Default)]
-pub struct ReferenceBackend;
+#[derive(Debug)]
+pub struct ReferenceBackend {
+    memory: HostMemory,
+}
 
 impl ReferenceBackend {
     /// The device that it is registered for.
     pub const DEVICE: Device = Device::new("reference", 0);
+
+    /// The reference, computing in the process's pool.
+    pub fn new() -> Self {
+        Self { memory: HostMemory::of(Device::CPU) }
+    }
+}
+
+impl Default for ReferenceBackend {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Backend for ReferenceBackend {
@@ -26,23 +35,12 @@ impl Backend for ReferenceBackend {
         Self::DEVICE
     }
 
+    fn memory(&self) -> &dyn DeviceMemory {
+        &self.memory
+    }
+
     fn supports(&self, _desc: &OpDesc<'_>) -> bool {
         true
-    }
-
-    fn allocate(&self, byte_len: usize) -> Result<Storage> {
-        crate::cpu::host_storage(HybridMemoryPool::global(), byte_len)
-    }
-
-    fn upload(&self, host: Arc<HostBuffer>) -> Result<Storage> {
-        Ok(Storage::Host(host))
-    }
-
-    fn download(&self, storage: &Storage) -> Result<Arc<HostBuffer>> {
-        match storage {
-            Storage::Host(buffer) => Ok(buffer.clone()),
-            _ => bail!(InternalError, "download", &[], "the storage is not the host's"),
-        }
     }
 
     fn execute(
@@ -91,10 +89,6 @@ impl Backend for ReferenceBackend {
                 "the reference joins no weights"
             ),
         }
-    }
-
-    fn synchronize(&self) -> Result<()> {
-        Ok(())
     }
 }
 

@@ -53,11 +53,7 @@ impl BitNetTensor {
                 error!(InvalidTensor, "empty", &[], "{dtype}{shape} exceeds the address space")
             })?;
         let storage = memory::on_behalf_of(Location::caller(), || {
-            match device {
-                // Without counting a reference: small tensors are made in less time than that.
-                Device::CPU => registry::cpu().allocate(byte_len),
-                device => registry::backend(device)?.allocate(byte_len),
-            }
+            registry::entry(device)?.allocate(byte_len)
         })?;
         Ok(Self::from_parts(storage, Layout::contiguous(shape), dtype, device))
     }

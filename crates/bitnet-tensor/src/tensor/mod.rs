@@ -226,7 +226,8 @@ impl BitNetTensor {
     /// # Errors
     /// [`DeviceMismatch`](crate::TensorOpError::DeviceMismatch) when no backend is registered for the device,
     /// [`InvalidTensor`](crate::TensorOpError::InvalidTensor) for a tensor with a gradient, and what the backend
-    /// reports.
+    /// reports. Bytes that cross are counted in
+    /// [`AccelerationMetrics`](crate::backend::AccelerationMetrics).
     pub fn to_device(&self, device: Device) -> Result<Self> {
         if device == self.device {
             return Ok(self.clone());
@@ -255,12 +256,8 @@ impl BitNetTensor {
             return Ok(Self::from_parts(storage, self.layout.clone(), self.dtype, device));
         }
         // Whole storages move, so that a view stays a view of the same bytes.
-        let host = match &self.storage {
-            Storage::Host(buffer) => buffer.clone(),
-            storage => registry::backend(self.device)?.download(storage)?,
-        };
-        let storage = registry::backend(device)?.upload(host)?;
-        crate::backend::metrics::record_transfer();
+        let host = registry::entry(self.device)?.download(&self.storage)?;
+        let storage = registry::entry(device)?.upload(host)?;
         Ok(Self::from_parts(storage, self.layout.clone(), self.dtype, device))
     }
 }

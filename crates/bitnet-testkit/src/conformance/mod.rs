@@ -240,7 +240,8 @@ fn report_failures(what: &str, cases: usize, failures: &[String]) {
 pub fn register_reference() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        registry::register(Arc::new(ReferenceBackend)).expect("the reference is not the CPU");
+        registry::register(Arc::new(ReferenceBackend::new()))
+            .expect("the reference is not the CPU");
     });
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{OperationEvent, Span};
+use super::{OperationEvent, Peaks, Span};
 use crate::Device;
 use crate::ops::OperationType;
 
@@ -62,9 +62,13 @@ impl OperationMetrics {
         self.bytes.map(|bytes| bytes as f64 / self.seconds())
     }
 
-    /// Bytes per second as a share of `bandwidth`, the bytes per second that the memory gives.
-    pub fn share_of_bandwidth(&self, bandwidth: f64) -> Option<f64> {
-        self.bytes_per_second().map(|rate| rate / bandwidth)
+    /// How close it comes to what the device can do, 0 to 1: in bytes or in multiplications and
+    /// additions, whichever is closer. More than 1 where the caches are faster than the memory.
+    pub fn share_of_peak(&self, peaks: &Peaks) -> Option<f64> {
+        let bytes = self.bytes_per_second().map(|rate| rate / peaks.bytes_per_second);
+        let flops = self.gflops().map(|rate| rate * 1e9 / peaks.flops_per_second);
+        let shares = bytes.into_iter().chain(flops);
+        (self.device == peaks.device).then(|| shares.reduce(f64::max)).flatten()
     }
 
     fn seconds(&self) -> f64 {

@@ -6,6 +6,7 @@
 
 mod log;
 mod metrics;
+mod peaks;
 mod profile;
 mod trace;
 
@@ -19,9 +20,13 @@ use smallvec::SmallVec;
 use crate::ops::{Op, OperationType};
 use crate::{BitNetDType, BitNetTensor, Device, TensorShape};
 
+use super::AccelerationMetrics;
+use crate::memory::HybridMemoryPool;
+
 use log::{Entry, Log};
 
 pub use metrics::OperationMetrics;
+pub use peaks::Peaks;
 pub use profile::Profile;
 
 static RECORDING: AtomicBool = AtomicBool::new(false);
@@ -32,6 +37,10 @@ struct Recorder {
     log: Log,
     /// What recording itself took.
     overhead: Duration,
+    /// What was counted before.
+    counters: AccelerationMetrics,
+    /// Requests that the process's memory pool served from what it held, and others, before.
+    requests: (u64, u64),
 }
 
 /// A stretch of time and what was done in it.
@@ -105,8 +114,9 @@ impl Profiler {
         if recorder.is_some() {
             return None;
         }
-        *recorder =
-            Some(Recorder { begun: Instant::now(), log: Log::new(), overhead: Duration::ZERO });
+        let (counters, requests, log) = (AccelerationMetrics::snapshot(), requests(), Log::new());
+        let (begun, overhead) = (Instant::now(), Duration::ZERO);
+        *recorder = Some(Recorder { begun, log, overhead, counters, requests });
         RECORDING.store(true, Relaxed);
         Some(Self { is_running: true })
     }
@@ -118,7 +128,13 @@ impl Profiler {
         match lock().take() {
             Some(recorder) => {
                 let wall = recorder.begun.elapsed();
-                Profile::new(recorder.log.into_spans(), wall, recorder.overhead)
+                let (hits, misses) = requests();
+                let spans = recorder.log.into_spans();
+                let mut profile = Profile::new(spans, wall, recorder.overhead);
+                profile.counters = AccelerationMetrics::snapshot().since(&recorder.counters);
+                profile.pool_hits = hits.saturating_sub(recorder.requests.0);
+                profile.pool_misses = misses.saturating_sub(recorder.requests.1);
+                profile
             }
             None => Profile::new(Vec::new(), Duration::ZERO, Duration::ZERO),
         }
@@ -132,6 +148,11 @@ impl Drop for Profiler {
             lock().take();
         }
     }
+}
+
+fn requests() -> (u64, u64) {
+    let stats = HybridMemoryPool::global().stats();
+    (stats.hits, stats.misses)
 }
 
 fn lock() -> MutexGuard<'static, Option<Recorder>> {

@@ -5,7 +5,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use super::{Event, OperationMetrics, Span, trace};
+use super::{Event, OperationMetrics, Peaks, Span, trace};
+use crate::backend::AccelerationMetrics;
 
 /// What was recorded.
 #[derive(Debug, Clone)]
@@ -13,13 +14,17 @@ pub struct Profile {
     spans: Vec<Span>,
     wall: Duration,
     overhead: Duration,
+    pub(super) counters: AccelerationMetrics,
+    pub(super) pool_hits: u64,
+    pub(super) pool_misses: u64,
 }
 
 impl Profile {
     pub(super) fn new(mut spans: Vec<Span>, wall: Duration, overhead: Duration) -> Self {
         // Spans are recorded when they end; a reader wants them as they began.
         spans.sort_by_key(|span| (span.start, std::cmp::Reverse(span.duration)));
-        Self { spans, wall, overhead }
+        let counters = AccelerationMetrics::default();
+        Self { spans, wall, overhead, counters, pool_hits: 0, pool_misses: 0 }
     }
 
     /// The spans in the order in which they began.
@@ -48,6 +53,18 @@ impl Profile {
         covered
     }
 
+    /// What the process counted in the time of the recording, other threads included.
+    pub fn counters(&self) -> &AccelerationMetrics {
+        &self.counters
+    }
+
+    /// The share of requests, in that time, that the process's memory pool served from what it held;
+    /// `None` when there were none.
+    pub fn pool_hit_rate(&self) -> Option<f64> {
+        let requests = self.pool_hits + self.pool_misses;
+        (requests > 0).then(|| self.pool_hits as f64 / requests as f64)
+    }
+
     /// What each kind of operation cost on each device, the most expensive first.
     pub fn metrics(&self) -> Vec<OperationMetrics> {
         let mut by_kind = HashMap::new();
@@ -73,38 +90,76 @@ impl Profile {
     }
 }
 
-/// A table of the operations, the most expensive first, and how much of the time they explain.
+/// A table of the operations; see [`Profile::table`].
 impl fmt::Display for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.table(&[]).fmt(f)
+    }
+}
+
+impl Profile {
+    /// A table of the operations, the most expensive first, how much of the time they explain, and
+    /// what was counted. Operations on the devices of `peaks` are compared with them.
+    pub fn table<'a>(&'a self, peaks: &'a [Peaks]) -> impl fmt::Display + 'a {
+        fmt::from_fn(|f| self.write_table(peaks, f))
+    }
+
+    fn write_table(&self, peaks: &[Peaks], f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         let wall = self.wall.as_secs_f64().max(1e-9);
-        writeln!(
+        write!(
             f,
-            "{:<24} {:<8} {:>8} {:>11} {:>7} {:>10} {:>9} {:>9}",
-            "operation", "device", "count", "time ms", "share", "us each", "GB/s", "GFLOP/s"
+            "{:<24} {:<8} {:>8} {:>9} {:>11} {:>7} {:>10} {:>11} {:>9} {:>9}",
+            "operation",
+            "device",
+            "count",
+            "fallbacks",
+            "time ms",
+            "share",
+            "us each",
+            "per second",
+            "GB/s",
+            "GFLOP/s"
         )?;
+        writeln!(f, "{}", if peaks.is_empty() { "" } else { "    peak" })?;
         for m in self.metrics() {
             let number = |value: Option<f64>| value.map_or_else(String::new, |x| format!("{x:.2}"));
-            writeln!(
+            write!(
                 f,
-                "{:<24} {:<8} {:>8} {:>11.3} {:>6.1}% {:>10.2} {:>9} {:>9}",
+                "{:<24} {:<8} {:>8} {:>9} {:>11.3} {:>6.1}% {:>10.2} {:>11.0} {:>9} {:>9}",
                 m.operation.to_string(),
                 m.device.to_string(),
                 m.count,
+                m.fallbacks,
                 milliseconds(m.time),
                 m.time.as_secs_f64() / wall * 100.0,
                 m.time.as_secs_f64() * 1e6 / m.count.max(1) as f64,
+                m.per_second(),
                 number(m.bytes_per_second().map(|rate| rate / 1e9)),
                 number(m.gflops()),
             )?;
+            match peaks.iter().find_map(|peaks| m.share_of_peak(peaks)) {
+                Some(share) => writeln!(f, " {:>6.1}%", share * 100.0)?,
+                None => writeln!(f)?,
+            }
         }
         write!(
             f,
-            "{:.3} ms: {:.1} % inside of spans, {:.1} % spent on recording them",
+            "{:.3} ms: {:.1} % inside of spans, {:.1} % spent on recording them\n{}",
             milliseconds(self.wall),
             self.covered().as_secs_f64() / wall * 100.0,
             self.overhead.as_secs_f64() / wall * 100.0,
-        )
+            self.counters,
+        )?;
+        match self.pool_hit_rate() {
+            Some(rate) => write!(
+                f,
+                "\nmemory pool: {:.1} % of {} requests served from what it held",
+                rate * 100.0,
+                self.pool_hits + self.pool_misses
+            ),
+            None => Ok(()),
+        }
     }
 }
 

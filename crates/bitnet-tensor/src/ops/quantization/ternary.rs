@@ -103,6 +103,6 @@ impl BitNetTensor {
         if parts.iter().any(|part| part.shape()[1] != first.shape()[1]) {
             bail!(ShapeMismatch, NAME, parts, "the weights have different numbers of columns");
         }
-        registry::backend(first.device())?.prepare_weight(parts)
+        registry::entry(first.device())?.prepare_weight(parts)
     }
 }

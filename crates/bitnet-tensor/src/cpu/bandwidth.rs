@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use bitnet::kernels::parallel;
+use bitnet_kernels::parallel;
 
 /// Bytes that one piece of work reads: large against the cost of handing it out.
 const PIECE_BYTES: usize = 1 << 20;
@@ -14,7 +14,7 @@ const WORDS_PER_PIECE: usize = PIECE_BYTES / size_of::<u64>();
 
 /// Bytes per second that all threads together read from a buffer of `buffer_bytes`, which should
 /// be far larger than the caches: the best of `passes` passes.
-pub(crate) fn measure(buffer_bytes: usize, passes: usize) -> f64 {
+pub(super) fn measure(buffer_bytes: usize, passes: usize) -> f64 {
     let words = (buffer_bytes / PIECE_BYTES).max(1) * WORDS_PER_PIECE;
     let mut buffer = vec![0u64; words];
     // Zeroed memory is not there until it is written: each page for itself, by any thread.

@@ -1,0 +1,94 @@
+//! The environment variables that say where and how to compute. A value that says nothing is an
+//! error where a program asks, and a warning where the library finds it by itself; it is never
+//! ignored in silence.
+//!
+//! | variable | values | without it |
+//! |---|---|---|
+//! | `BITNET_DEVICE` | a name as [`Device::parse`] takes | the strategy decides |
+//! | `BITNET_STRATEGY` | as [`SelectionStrategy`] is written | the first device of the chain |
+//! | `BITNET_FALLBACK` | `error`, `warn`, `silent` | `warn` |
+//! | `BITNET_NUM_THREADS` | 1 to 256 | the cores that the process may use |
+//! | `BITNET_ISA` | `scalar`, `avx2`, `avx512-vnni` | the best that the processor has |
+//! | `BITNET_CACHE_DIR` | a folder | the user's folder for caches |
+
+use std::env;
+
+use bitnet_kernels::{Cpu, parallel};
+
+use super::{FallbackPolicy, SelectionStrategy, Work};
+use crate::error::{Result, error};
+use crate::{Device, TensorOpError};
+
+/// Checks every variable: for a program, before it begins.
+///
+/// # Errors
+/// `ComputationError` with the variable's name, its value and what it may be;
+/// [`DeviceMismatch`](TensorOpError::DeviceMismatch) for a device that is not there.
+pub fn check() -> Result<()> {
+    let refused = |reason: String| error!(ComputationError, "environment", &[], "{reason}");
+    parallel::threads_from_environment().map_err(refused)?;
+    Cpu::from_environment().map_err(refused)?;
+    fallback_policy()?;
+    strategy()?;
+    named_device()?;
+    Ok(())
+}
+
+/// What `BITNET_FALLBACK` says.
+///
+/// # Errors
+/// As [`check`].
+pub fn fallback_policy() -> Result<Option<FallbackPolicy>> {
+    parsed("BITNET_FALLBACK")
+}
+
+/// What `BITNET_STRATEGY` says.
+///
+/// # Errors
+/// As [`check`].
+pub fn strategy() -> Result<Option<SelectionStrategy>> {
+    parsed("BITNET_STRATEGY")
+}
+
+/// Where the variables put `work`.
+pub(crate) fn device(work: &Work) -> Result<Device> {
+    match (named_device()?, strategy()?) {
+        (Some(device), _) => Ok(device),
+        (None, Some(strategy)) => strategy.choose(work),
+        (None, None) => Ok(Device::best()),
+    }
+}
+
+fn named_device() -> Result<Option<Device>> {
+    parsed("BITNET_DEVICE")
+}
+
+fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(name: &'static str) -> Result<Option<T>> {
+    let value = env::var_os(name).unwrap_or_default();
+    match value.to_string_lossy().trim() {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|reason| refused(name, &reason)),
+    }
+}
+
+fn refused(name: &'static str, reason: &dyn std::fmt::Display) -> TensorOpError {
+    error!(ComputationError, "environment", &[], "{name}: {reason}")
+}
+
+/// The value, or the default with a warning.
+pub(super) fn or_default<T: Default>(value: Result<Option<T>>) -> T {
+    value
+        .unwrap_or_else(|error| {
+            tracing::warn!(%error, "ignored");
+            None
+        })
+        .unwrap_or_default()
+}
+
+/// Warns of what the kernels had to ignore.
+pub(super) fn warn_of_ignored() {
+    let threads = parallel::threads_from_environment().err();
+    for reason in threads.into_iter().chain(Cpu::from_environment().err()) {
+        tracing::warn!(%reason, "ignored");
+    }
+}
