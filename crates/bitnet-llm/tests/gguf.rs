@@ -320,7 +320,7 @@ fn every_packing_of_the_stories_gives_the_same_bits() -> TestResult {
     let prompt = "Once upon a time, in a small village,";
     let ids = original.tokenizer()?.encode(prompt, BosPolicy::Auto)?;
     let expected = logits(&original, &ids);
-    for kind in ["tq1_0", "tq2_0", "i2_s", "f32"] {
+    for kind in ["tq1_0", "tq2_0", "i2_s", "i2_s-64", "i2_s-scale", "f32"] {
         let Some(path) = made(&format!("stories-27m-{kind}.gguf")) else { return Ok(()) };
         let model = load(&path);
         assert_eq!(model.tokenizer()?.encode(prompt, BosPolicy::Auto)?, ids);

