@@ -1,8 +1,9 @@
-//! The small files beside the weights: `config.json`, `generation_config.json`, and chat templates,
-//! which are compiled and rendered.
+//! What describes a model: `config.json`, `generation_config.json`, the metadata of a GGUF file, and
+//! chat templates, which are compiled and rendered.
 
+use bitnet_formats::gguf::Gguf;
 use bitnet_llm::chat_template::{ChatTemplate, Message};
-use bitnet_llm::config::{GenerationConfig, ModelConfig};
+use bitnet_llm::config::{GenerationConfig, GgufTensorFacts, ModelConfig};
 
 /// One input, read as each of them.
 pub fn run(data: &[u8]) {
@@ -11,6 +12,15 @@ pub fn run(data: &[u8]) {
     }
     if let Err(error) = GenerationConfig::from_json(data) {
         check_message(&error.to_string());
+    }
+    if let Ok(gguf) = Gguf::parse(data) {
+        let tensors = GgufTensorFacts { vocab_size: 32, has_output: false };
+        if let Err(error) = ModelConfig::from_gguf(gguf.metadata(), tensors) {
+            check_message(&error.to_string());
+        }
+        if let Err(error) = GenerationConfig::from_gguf(gguf.metadata()) {
+            check_message(&error.to_string());
+        }
     }
     let Ok(source) = std::str::from_utf8(data) else {
         return;

@@ -1,15 +1,27 @@
 //! The vocabulary, as `tokenizer.json` or in the metadata of a GGUF file: whatever is accepted must
 //! encode and decode without a panic.
 
-use bitnet_llm::tokenizer::{BosPolicy, Tokenizer};
+use bitnet_formats::gguf::Gguf;
+use bitnet_llm::tokenizer::{BosPolicy, GgufVocabulary, Tokenizer};
 
 const TEXT: &str = "ab a\n  Ġ▁é 日本 1234 I'll 🙂<s></s>";
 
 /// One input.
 pub fn run(data: &[u8]) {
-    let Ok(tokenizer) = Tokenizer::from_json(data, None) else {
-        return;
+    if let Some(tokenizer) = load(data) {
+        exercise(&tokenizer);
+    }
+}
+
+fn load(data: &[u8]) -> Option<Tokenizer> {
+    let Ok(gguf) = Gguf::parse(data) else {
+        return Tokenizer::from_json(data, None).ok();
     };
+    let vocabulary = GgufVocabulary::from_metadata(gguf.metadata(), gguf.architecture()).ok()?;
+    Tokenizer::from_gguf(&vocabulary).ok()
+}
+
+fn exercise(tokenizer: &Tokenizer) {
     for policy in [BosPolicy::Auto, BosPolicy::Always, BosPolicy::Never] {
         if let Ok(ids) = tokenizer.encode(TEXT, policy) {
             for skip_special in [false, true] {
