@@ -2,7 +2,7 @@
 //!
 //! A two-bit field holds the code plus one.
 
-use super::{f16_at, inverse, put_f16};
+use super::{f16_at, inverse, put_f16, round_away};
 
 /// In each half of the block, bits `2l` of byte `m` are code `32 · l + m`; then the scale.
 #[inline(always)]
@@ -100,7 +100,7 @@ pub(super) fn round_to_codes(x: &[f32], codes: &mut [i8]) -> f32 {
     let scale = f32::from_bits(most);
     let id = inverse(scale);
     for (code, v) in codes.iter_mut().zip(x) {
-        *code = (v * id).round() as i8;
+        *code = round_away(v * id) as i8;
     }
     scale
 }

@@ -11,11 +11,8 @@ pub(super) fn read_q2_k(block: &[u8; 84], codes: &mut [u8; 256], parts: &mut Par
     for part in 0..16 {
         parts.scales[part] = d * f32::from(block[part] & 15);
         parts.mins[part] = -(dmin * f32::from(block[part] >> 4));
-        for i in 0..16 {
-            let e = 16 * part + i;
-            codes[e] = (block[16 + e / 128 * 32 + e % 32] >> (e % 128 / 32 * 2)) & 3;
-        }
     }
+    two_bits(&block[16..80], codes);
 }
 
 /// 32 bytes of third bits (4 is subtracted where they are 0), 64 bytes of the lower two bits, 16
@@ -28,11 +25,11 @@ pub(super) fn read_q3_k(block: &[u8; 110], codes: &mut [u8; 256], parts: &mut Pa
         let low = (scales[part % 8] >> (part / 8 * 4)) & 15;
         let high = (scales[8 + part % 4] >> (part / 4 * 2)) & 3;
         parts.scales[part] = d * (f32::from(low | high << 4) - 32.0);
-        for i in 0..16 {
-            let e = 16 * part + i;
-            let low = (block[32 + e / 128 * 32 + e % 32] >> (e % 128 / 32 * 2)) & 3;
-            let third = (block[e % 32] >> (e / 32)) & 1;
-            codes[e] = low | third << 2;
+    }
+    two_bits(&block[32..96], codes);
+    for (run, codes) in codes.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+        for i in 0..32 {
+            codes[i] |= ((block[i] >> run) & 1) << 2;
         }
     }
 }
@@ -74,12 +71,25 @@ pub(super) fn read_q6_k(block: &[u8; 210], codes: &mut [u8; 256], parts: &mut Pa
     let d = f16_at(block, 208);
     for part in 0..16 {
         parts.scales[part] = d * f32::from(block[192 + part] as i8);
-        for i in 0..16 {
-            let e = 16 * part + i;
-            let (half, within) = (e / 128, e % 128);
-            let low = (block[64 * half + within % 64] >> (within / 64 * 4)) & 15;
-            let high = (block[128 + 32 * half + within % 32] >> (within / 32 * 2)) & 3;
-            codes[e] = low | high << 4;
+    }
+    let (low, high) = block[..192].split_at(128);
+    for (run, codes) in codes.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+        let (half, quarter) = (run / 4, run % 4);
+        let low = &low[64 * half + 32 * (quarter % 2)..][..32];
+        let high = &high[32 * half..][..32];
+        for i in 0..32 {
+            codes[i] = (low[i] >> (quarter / 2 * 4)) & 15 | ((high[i] >> (2 * quarter)) & 3) << 4;
+        }
+    }
+}
+
+/// In each half of 64 bytes, bits `2l` of byte `m` are code `32 · l + m`.
+#[inline(always)]
+fn two_bits(bytes: &[u8], codes: &mut [u8; 256]) {
+    for (run, codes) in codes.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+        let bytes = &bytes[run / 4 * 32..][..32];
+        for i in 0..32 {
+            codes[i] = (bytes[i] >> (run % 4 * 2)) & 3;
         }
     }
 }

@@ -321,7 +321,7 @@ impl Kernel for Quantize<'_> {
     type Output = Outcome;
 
     #[inline(always)]
-    fn run<S: Simd>(self, _simd: S) -> Outcome {
+    fn run<S: Simd>(self, s: S) -> Outcome {
         let Quantize { format, values, out } = self;
         // The bits of absolute values order as the values do, NaN above infinity.
         let most = values.iter().fold(0, |most, v| (v.to_bits() & 0x7fff_ffff).max(most));
@@ -334,7 +334,13 @@ impl Kernel for Quantize<'_> {
             BlockFormat::Q4_1 => each_back(values, out, small::quantize_q4_1),
             BlockFormat::Q5_0 => each_back(values, out, small::quantize_q5_0),
             BlockFormat::Q5_1 => each_back(values, out, small::quantize_q5_1),
-            BlockFormat::Q6K => each_back(values, out, k_quantize::quantize_q6_k),
+            BlockFormat::Q6K => {
+                let mut finite = true;
+                for (x, out) in values.as_chunks().0.iter().zip(out.as_chunks_mut().0) {
+                    finite &= k_quantize::quantize_q6_k(s, x, out);
+                }
+                finite
+            }
             _ => quantize_codes(format, f32::from_bits(most), values, out),
         };
         if done { Outcome::Done } else { Outcome::Overflow }
@@ -397,4 +403,12 @@ fn put_f16(bytes: &mut [u8], at: usize, x: f32) -> bool {
 fn inverse(d: f32) -> f32 {
     let inverse = 1.0 / d;
     if inverse.is_finite() { inverse } else { 0.0 }
+}
+
+/// To nearest, halves away from zero, of magnitudes below 2²²: `f32::round` in instructions that
+/// every tier has for vectors. The constant is the number before 0.5, so that what is less than
+/// a half is not rounded up by the addition.
+#[inline(always)]
+fn round_away(x: f32) -> i32 {
+    (x + 0.499_999_97_f32.copysign(x)) as i32
 }

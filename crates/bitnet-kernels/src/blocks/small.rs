@@ -4,7 +4,7 @@
 //! bits as one little-endian word, then the low four bits: byte `j` holds code `j` in its low
 //! and code `16 + j` in its high half.
 
-use super::{Parts, f16_at, inverse, put_f16};
+use super::{Parts, f16_at, inverse, put_f16, round_away};
 
 /// Codes and, in the first places, scale and minimum.
 #[inline(always)]
@@ -44,7 +44,7 @@ pub(super) fn quantize_q8_0(x: &[f32; 32], block: &mut [u8; 34]) -> bool {
     let d = largest(x) / 127.0;
     let id = inverse(d);
     for i in 0..32 {
-        block[2 + i] = (x[i] * id).round() as i8 as u8;
+        block[2 + i] = round_away(x[i] * id) as u8;
     }
     put_f16(block, 0, d)
 }

@@ -45,20 +45,44 @@ pub fn gemm(cpu: Cpu, w: &GroupedMatrix<'_>, x: &GroupedRows, out: &mut [f32]) {
     if out.is_empty() {
         return;
     }
+    let terms = terms(layout, x);
     let out = SharedMut::of(out);
     let grain = match tokens {
         1 => STREAM_PIECE / layout.row_block_bytes(),
         _ => COMPUTE_PIECE / (tokens * layout.cols() * ROWS),
     };
     parallel::for_each(layout.row_blocks(), grain.max(1), |blocks| {
-        cpu.run(Piece { w, x, blocks, out: &out });
+        cpu.run(Piece { w, x, terms: &terms, blocks, out: &out });
     });
+}
+
+/// What a group of an activation adds to every row.
+#[derive(Clone, Copy)]
+struct Term {
+    scale: f32,
+    /// Scale · Σ codes, for minima.
+    low: f32,
+    /// −zero · Σ codes, for codes that stand for negative numbers.
+    start: i32,
+}
+
+/// The terms of every token and group of the weights, token after token.
+fn terms(layout: GroupedLayout, x: &GroupedRows) -> Vec<Term> {
+    let sixteens = layout.group() / 16;
+    let zero = i32::from(layout.format().zero_code());
+    let groups = x.sums.chunks_exact(sixteens).enumerate();
+    let term = |(g, sums): (usize, &[i32])| {
+        let (scale, sum) = (x.scales[g * sixteens / 2], sums.iter().sum::<i32>());
+        Term { scale, low: scale * sum as f32, start: -zero * sum }
+    };
+    groups.map(term).collect()
 }
 
 /// Some row blocks × all tokens: what one thread computes at a time.
 struct Piece<'a> {
     w: &'a GroupedMatrix<'a>,
     x: &'a GroupedRows,
+    terms: &'a [Term],
     blocks: std::ops::Range<usize>,
     out: &'a SharedMut<'a, f32>,
 }
@@ -68,11 +92,15 @@ impl Kernel for Piece<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        // Bits of a code, quads of a group.
-        match (self.w.layout.bits(), self.w.layout.group()) {
-            (4, _) => self.blocks::<S, 4, 8>(s),
-            (_, 32) => self.blocks::<S, 8, 8>(s),
-            _ => self.blocks::<S, 8, 4>(s),
+        let layout = self.w.layout;
+        // Bits of a code, quads of a group, minima.
+        match (layout.bits(), layout.group(), layout.format().has_minima()) {
+            (4, _, false) => self.blocks::<S, 4, 8, false>(s),
+            (4, _, true) => self.blocks::<S, 4, 8, true>(s),
+            (_, 32, false) => self.blocks::<S, 8, 8, false>(s),
+            (_, 32, true) => self.blocks::<S, 8, 8, true>(s),
+            (_, _, false) => self.blocks::<S, 8, 4, false>(s),
+            (_, _, true) => self.blocks::<S, 8, 4, true>(s),
         }
     }
 }
@@ -80,22 +108,22 @@ impl Kernel for Piece<'_> {
 impl Piece<'_> {
     /// Tokens inside: a row block stays in the L1 cache for all of them.
     #[inline(always)]
-    fn blocks<S: Simd, const BITS: usize, const QUADS: usize>(&self, s: S) {
+    fn blocks<S: Simd, const BITS: usize, const QUADS: usize, const MIN: bool>(&self, s: S) {
         let tokens = self.x.rows();
         for block in self.blocks.clone() {
             let mut token = 0;
             if S::WIDE {
                 while token + 8 <= tokens {
-                    self.block::<S, BITS, QUADS, 8>(s, block, token);
+                    self.block::<S, BITS, QUADS, MIN, 8>(s, block, token);
                     token += 8;
                 }
             }
             while token + 4 <= tokens {
-                self.block::<S, BITS, QUADS, 4>(s, block, token);
+                self.block::<S, BITS, QUADS, MIN, 4>(s, block, token);
                 token += 4;
             }
             while token < tokens {
-                self.block::<S, BITS, QUADS, 1>(s, block, token);
+                self.block::<S, BITS, QUADS, MIN, 1>(s, block, token);
                 token += 1;
             }
         }
@@ -103,50 +131,55 @@ impl Piece<'_> {
 
     /// One row block × `T` tokens.
     #[inline(always)]
-    fn block<S: Simd, const BITS: usize, const QUADS: usize, const T: usize>(
+    fn block<S: Simd, const BITS: usize, const QUADS: usize, const MIN: bool, const T: usize>(
         &self,
         s: S,
         block: usize,
         first_token: usize,
     ) {
         let layout = self.w.layout;
-        let (cols, zero) = (layout.cols(), i32::from(layout.format().zero_code()));
-        let has_minima = layout.format().has_minima();
-        let tiles = &self.w.tiles[block * layout.row_block_bytes()..][..layout.row_block_bytes()];
+        let (cols, groups) = (layout.cols(), layout.cols() / (4 * QUADS));
+        let tile_bytes = layout.tile_bytes();
+        let tiles = &self.w.tiles[block * layout.row_block_bytes()..][..groups * tile_bytes];
         let mut codes: [&[[[i8; 4]; QUADS]]; T] = [&[]; T];
-        let mut scales: [&[f32]; T] = [&[]; T];
-        let mut sums: [&[i32]; T] = [&[]; T];
+        let mut terms: [&[Term]; T] = [&[]; T];
         for t in 0..T {
-            let start = (first_token + t) * cols;
-            let row = &self.x.codes[start..start + cols];
+            let token = first_token + t;
+            let row = &self.x.codes[token * cols..][..cols];
             codes[t] = row.as_chunks::<4>().0.as_chunks::<QUADS>().0;
-            scales[t] = &self.x.scales[start / 32..][..cols / 32];
-            sums[t] = &self.x.sums[start / 16..][..cols / 16];
+            terms[t] = &self.terms[token * groups..][..groups];
+            assert_eq!(codes[t].len(), groups); // lets the loop index without bounds checks
         }
 
         let mut products = [s.splat(0.0); T];
         let mut minima = [s.splat(0.0); T];
-        for (g, tile) in tiles.chunks_exact(layout.tile_bytes()).enumerate() {
+        for g in 0..groups {
+            let tile = &tiles[g * tile_bytes..][..tile_bytes];
             let (head, lines) = tile.split_at(layout.head_bytes());
             let (d, m) = head.split_at(layout.scale_bytes());
             let d = load_scales(s, layout, d);
+            let m = if MIN { load_scales(s, layout, m) } else { d };
             let planes = planes::<S, BITS, QUADS>(s, lines);
-            for t in 0..T {
-                let q = &codes[t][g];
-                let dots =
-                    if BITS == 4 { s.dot_nibbles(&planes, q) } else { s.dot_bytes(&planes, q) };
-                let (scale, sum) = if QUADS == 8 {
-                    (scales[t][g], sums[t][2 * g] + sums[t][2 * g + 1])
-                } else {
-                    (scales[t][g / 2], sums[t][g])
-                };
-                let dots = s.to_f32(dots, zero * sum);
-                products[t] = s.add(products[t], s.mul(s.mul(dots, s.splat(scale)), d));
-                if has_minima {
-                    let m = load_scales(s, layout, m);
-                    minima[t] = s.add(minima[t], s.mul(s.splat(scale * sum as f32), m));
-                }
+            // Written out: the compiler keeps the accumulators of a loop this long in memory.
+            macro_rules! tokens {
+                ($($t:literal)*) => {$(
+                    if $t < T {
+                        let (q, term) = (&codes[$t % T][g], &terms[$t % T][g]);
+                        let sums = if BITS == 4 {
+                            s.dot_nibbles(&planes, q, term.start)
+                        } else {
+                            s.dot_bytes(&planes, q, term.start)
+                        };
+                        let scaled = s.mul(s.sums_to_f32(sums), s.splat(term.scale));
+                        products[$t % T] = s.add(products[$t % T], s.mul(scaled, d));
+                        if MIN {
+                            let low = s.mul(s.splat(term.low), m);
+                            minima[$t % T] = s.add(minima[$t % T], low);
+                        }
+                    }
+                )*};
             }
+            tokens!(0 1 2 3 4 5 6 7);
         }
 
         let first_row = block * ROWS;
@@ -155,7 +188,8 @@ impl Piece<'_> {
             let start = (first_token + t) * layout.rows() + first_row;
             // SAFETY: pieces are disjoint in row blocks, hence in (token, row).
             let out = unsafe { self.out.range(start..start + used) };
-            s.store_partial(s.add(products[t], minima[t]), out);
+            let y = if MIN { s.add(products[t], minima[t]) } else { products[t] };
+            s.store_partial(y, out);
         }
     }
 }

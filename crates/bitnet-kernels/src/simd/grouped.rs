@@ -19,14 +19,23 @@ pub(crate) trait GroupDot: Float + DotSimd {
     /// The bytes themselves.
     fn bytes(self, tile: Self::Tile) -> Self::Plane;
 
-    /// Σ plane[k][r][i] · q[k][i], codes of at most four bits; at most 8 planes.
-    fn dot_nibbles<const N: usize>(self, planes: &[Self::Plane; N], q: &[[i8; 4]; N])
-    -> Self::Sums;
-    /// Σ plane[k][r][i] · q[k][i], codes of eight bits.
-    fn dot_bytes<const N: usize>(self, planes: &[Self::Plane; N], q: &[[i8; 4]; N]) -> Self::Sums;
+    /// `start + Σ plane[k][r][i] · q[k][i]`, codes of at most four bits; at most 8 planes.
+    fn dot_nibbles<const N: usize>(
+        self,
+        planes: &[Self::Plane; N],
+        q: &[[i8; 4]; N],
+        start: i32,
+    ) -> Self::Sums;
+    /// `start + Σ plane[k][r][i] · q[k][i]`, codes of eight bits.
+    fn dot_bytes<const N: usize>(
+        self,
+        planes: &[Self::Plane; N],
+        q: &[[i8; 4]; N],
+        start: i32,
+    ) -> Self::Sums;
 
-    /// `sums − offset` as floats, to nearest even.
-    fn to_f32(self, sums: Self::Sums, offset: i32) -> Self::F32;
+    /// The sums as floats, to nearest even.
+    fn sums_to_f32(self, sums: Self::Sums) -> Self::F32;
 }
 
 impl GroupDot for Scalar {
@@ -52,8 +61,26 @@ impl GroupDot for Scalar {
         self,
         planes: &[[[i16; 32]; 2]; N],
         q: &[[i8; 4]; N],
+        start: i32,
     ) -> [i32; 16] {
-        self.dot_bytes(planes, q)
+        const { assert!(N <= 8) };
+        let mut pairs = [0i16; 32];
+        for (plane, q) in planes.iter().zip(q) {
+            let q = q.map(i16::from);
+            let (mut low, mut high) = ([q[0]; 32], [q[1]; 32]);
+            for r in 0..16 {
+                low[2 * r + 1] = q[2];
+                high[2 * r + 1] = q[3];
+            }
+            for lane in 0..32 {
+                pairs[lane] += plane[0][lane] * low[lane] + plane[1][lane] * high[lane];
+            }
+        }
+        let mut sums = [start; 16];
+        for r in 0..16 {
+            sums[r] += i32::from(pairs[2 * r]) + i32::from(pairs[2 * r + 1]);
+        }
+        sums
     }
 
     #[inline(always)]
@@ -61,8 +88,9 @@ impl GroupDot for Scalar {
         self,
         planes: &[[[i16; 32]; 2]; N],
         q: &[[i8; 4]; N],
+        start: i32,
     ) -> [i32; 16] {
-        let mut sums = [0; 16];
+        let mut sums = [start; 16];
         for (plane, q) in planes.iter().zip(q) {
             let q = q.map(i32::from);
             for r in 0..16 {
@@ -75,8 +103,8 @@ impl GroupDot for Scalar {
     }
 
     #[inline(always)]
-    fn to_f32(self, sums: [i32; 16], offset: i32) -> [f32; 16] {
-        sums.map(|sum| (sum - offset) as f32)
+    fn sums_to_f32(self, sums: [i32; 16]) -> [f32; 16] {
+        sums.map(|sum| sum as f32)
     }
 }
 
@@ -119,6 +147,7 @@ mod x86 {
             self,
             planes: &[[__m256i; 2]; N],
             q: &[[i8; 4]; N],
+            start: i32,
         ) -> [__m256i; 2] {
             const { assert!(N <= 8) };
             // SAFETY: `self` proves AVX2; register arithmetic only.
@@ -129,8 +158,11 @@ mod x86 {
                     pairs[0] = _mm256_add_epi16(pairs[0], _mm256_maddubs_epi16(plane[0], q));
                     pairs[1] = _mm256_add_epi16(pairs[1], _mm256_maddubs_epi16(plane[1], q));
                 }
-                let ones = _mm256_set1_epi16(1);
-                [_mm256_madd_epi16(pairs[0], ones), _mm256_madd_epi16(pairs[1], ones)]
+                let (ones, start) = (_mm256_set1_epi16(1), _mm256_set1_epi32(start));
+                [
+                    _mm256_add_epi32(_mm256_madd_epi16(pairs[0], ones), start),
+                    _mm256_add_epi32(_mm256_madd_epi16(pairs[1], ones), start),
+                ]
             }
         }
 
@@ -139,11 +171,12 @@ mod x86 {
             self,
             planes: &[[__m256i; 2]; N],
             q: &[[i8; 4]; N],
+            start: i32,
         ) -> [__m256i; 2] {
             // SAFETY: `self` proves AVX2; register arithmetic only. One step adds at most
             // 4 · 255 · 128 to a lane.
             unsafe {
-                let mut sums = [_mm256_setzero_si256(); 2];
+                let mut sums = [_mm256_set1_epi32(start); 2];
                 let even = _mm256_set1_epi16(255);
                 for (plane, q) in planes.iter().zip(q) {
                     let q = _mm256_set1_epi32(i32::from_le_bytes(q.map(|v| v as u8)));
@@ -160,15 +193,9 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn to_f32(self, sums: [__m256i; 2], offset: i32) -> [__m256; 2] {
+        fn sums_to_f32(self, sums: [__m256i; 2]) -> [__m256; 2] {
             // SAFETY: `self` proves AVX2; register arithmetic only.
-            unsafe {
-                let offset = _mm256_set1_epi32(offset);
-                [
-                    _mm256_cvtepi32_ps(_mm256_sub_epi32(sums[0], offset)),
-                    _mm256_cvtepi32_ps(_mm256_sub_epi32(sums[1], offset)),
-                ]
-            }
+            unsafe { [_mm256_cvtepi32_ps(sums[0]), _mm256_cvtepi32_ps(sums[1])] }
         }
     }
 
@@ -193,16 +220,26 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn dot_nibbles<const N: usize>(self, planes: &[__m512i; N], q: &[[i8; 4]; N]) -> __m512i {
-            self.dot_bytes(planes, q)
+        fn dot_nibbles<const N: usize>(
+            self,
+            planes: &[__m512i; N],
+            q: &[[i8; 4]; N],
+            start: i32,
+        ) -> __m512i {
+            self.dot_bytes(planes, q, start)
         }
 
         #[inline(always)]
-        fn dot_bytes<const N: usize>(self, planes: &[__m512i; N], q: &[[i8; 4]; N]) -> __m512i {
+        fn dot_bytes<const N: usize>(
+            self,
+            planes: &[__m512i; N],
+            q: &[[i8; 4]; N],
+            start: i32,
+        ) -> __m512i {
             // SAFETY: `self` proves AVX-512 VNNI; the loads are of the four bytes of a `q`.
             unsafe {
                 // Two chains: half of the latency.
-                let mut sums = [_mm512_setzero_si512(); 2];
+                let mut sums = [_mm512_set1_epi32(start), _mm512_setzero_si512()];
                 for k in 0..N {
                     let q = _mm512_set1_epi32(q[k].as_ptr().cast::<i32>().read_unaligned());
                     sums[k % 2] = _mm512_dpbusd_epi32(sums[k % 2], planes[k], q);
@@ -212,9 +249,9 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn to_f32(self, sums: __m512i, offset: i32) -> __m512 {
+        fn sums_to_f32(self, sums: __m512i) -> __m512 {
             // SAFETY: `self` proves AVX-512; register arithmetic only.
-            unsafe { _mm512_cvtepi32_ps(_mm512_sub_epi32(sums, _mm512_set1_epi32(offset))) }
+            unsafe { _mm512_cvtepi32_ps(sums) }
         }
     }
 }

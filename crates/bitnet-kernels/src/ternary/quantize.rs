@@ -207,16 +207,22 @@ impl Kernel for Ternarize<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let factor = s.splat(self.inverse_scale);
-        for (out, w) in self.out.chunks_mut(LANES).zip(self.w.chunks(LANES)) {
-            let v = s.round(s.mul(s.load_partial(w, 0.0), factor));
-            let v = s.max(s.min(v, s.splat(1.0)), s.splat(-1.0));
-            let product = s.mul(s.load_partial(w, 0.0), factor);
-            let v = s.select(s.is_nan(product), s.splat(0.0), v);
-            let mut codes = [0; LANES];
-            s.store_i8(v, &mut codes);
-            out.copy_from_slice(&codes[..out.len()]);
+        let (chunks, tail) = self.w.as_chunks::<LANES>();
+        let (outs, out_tail) = self.out.as_chunks_mut::<LANES>();
+        for (out, w) in outs.iter_mut().zip(chunks) {
+            s.store_i8(ternary_codes(s, s.load(w), factor), out);
         }
+        let mut codes = [0; LANES];
+        s.store_i8(ternary_codes(s, s.load_partial(tail, 0.0), factor), &mut codes);
+        out_tail.copy_from_slice(&codes[..out_tail.len()]);
     }
+}
+
+#[inline(always)]
+fn ternary_codes<S: Simd>(s: S, w: S::F32, factor: S::F32) -> S::F32 {
+    let product = s.mul(w, factor);
+    let v = s.max(s.min(s.round(product), s.splat(1.0)), s.splat(-1.0));
+    s.select(s.is_nan(product), s.splat(0.0), v)
 }
 
 #[cfg(test)]
