@@ -39,15 +39,24 @@ thread_local! {
 }
 
 /// The most blocks of a class that a front keeps: 32 KiB, at least two and at most 64 blocks.
+#[inline]
 pub(super) const fn capacity(class: usize) -> usize {
-    let count = (32 << 10) / class_size(class);
-    if count < 2 {
-        2
-    } else if count > 64 {
-        64
-    } else {
-        count
-    }
+    // A table: every block that comes back is compared with it.
+    const CAPACITIES: [usize; CLASS_COUNT] = {
+        let mut capacities = [2; CLASS_COUNT];
+        let mut class = 0;
+        while class < CLASS_COUNT {
+            let count = (32 << 10) / class_size(class);
+            if count > 64 {
+                capacities[class] = 64;
+            } else if count > 2 {
+                capacities[class] = count;
+            }
+            class += 1;
+        }
+        capacities
+    };
+    CAPACITIES[class]
 }
 
 /// How the bytes in use moved, when it is time that the pool knows.
@@ -74,14 +83,20 @@ impl Front {
         self.shared.clone()
     }
 
-    /// A block of `class` from this front for a request of `bytes`.
+    /// A block of `class` from this front for a request of `bytes`, put into `slot`: as part of
+    /// the answer it would be copied from answer to answer.
     #[inline]
-    pub(super) fn take(&mut self, class: usize, bytes: usize) -> Option<(Held, Moved)> {
-        let held = self.lists[class].pop()?;
+    pub(super) fn take(
+        &mut self,
+        class: usize,
+        bytes: usize,
+        slot: &mut Option<Held>,
+    ) -> Option<Moved> {
+        *slot = Some(self.lists[class].pop()?);
         self.tally.allocated(class, bytes);
         self.pending += class_size(class) as i64;
         self.highest = self.highest.max(self.pending);
-        Some((held, self.settle()))
+        Some(self.settle())
     }
 
     /// Fetches a batch of blocks from what threads share.
@@ -266,6 +281,7 @@ impl Word {
         self.load() & !Self::FLAGS
     }
 
+    #[inline]
     pub(super) fn has(&self, flag: u64) -> bool {
         self.load() & flag != 0
     }

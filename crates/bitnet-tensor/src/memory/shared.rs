@@ -141,15 +141,19 @@ impl Shared {
         } else {
             aligned_class_of(bytes, self.alignment)
         };
-        let taken = front::with_ready(Arc::as_ptr(self), |front| front.take(class, bytes));
-        let (held, moved) = match taken {
-            Some(taken) => taken,
-            None => self.allocate_small(class, bytes)?,
+        let mut slot = None;
+        let ready = |front: &mut Front| front.take(class, bytes, &mut slot);
+        let moved = match front::with_ready(Arc::as_ptr(self), ready) {
+            Some(moved) => moved,
+            None => self.allocate_small(class, bytes, &mut slot)?,
         };
         if moved == Moved::Enough {
             self.settle();
         }
-        Ok((held, Kind(class as u8)))
+        match slot {
+            Some(held) => Ok((held, Kind(class as u8))),
+            None => unreachable!("a request is answered with a block"),
+        }
     }
 
     /// Takes memory back that held `bytes` bytes.
@@ -181,18 +185,20 @@ impl Shared {
         self: &Arc<Self>,
         class: usize,
         bytes: usize,
-    ) -> Result<(Held, Moved), Shortage> {
+        slot: &mut Option<Held>,
+    ) -> Result<Moved, Shortage> {
         loop {
             let taken = self.keeps().then(|| {
                 front::with(self, |front| {
-                    front.take(class, bytes).or_else(|| {
-                        front.refill(class);
-                        front.take(class, bytes)
-                    })
+                    if let Some(moved) = front.take(class, bytes, slot) {
+                        return Some(moved);
+                    }
+                    front.refill(class);
+                    front.take(class, bytes, slot)
                 })
             });
             match taken.flatten() {
-                Some(Some(taken)) => return Ok(taken),
+                Some(Some(moved)) => return Ok(moved),
                 Some(None) => {}
                 None => {
                     let mut block = None;
@@ -200,7 +206,8 @@ impl Shared {
                     if let Some(span) = block {
                         lock(&self.registry).retired.allocated(class, bytes);
                         self.moved(class_size(class) as i64);
-                        return Ok((Held { span, shared: self.clone() }, Moved::Enough));
+                        *slot = Some(Held { span, shared: self.clone() });
+                        return Ok(Moved::Enough);
                     }
                 }
             }

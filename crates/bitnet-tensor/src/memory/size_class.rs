@@ -16,6 +16,7 @@ pub(crate) const SMALL_LIMIT: usize = 32 << 10;
 pub(crate) const CLASS_COUNT: usize = 4 + 4 * (15 - 8);
 
 /// The class of the smallest blocks that hold `bytes`, at most [`SMALL_LIMIT`].
+#[inline]
 pub(crate) fn class_of(bytes: usize) -> usize {
     debug_assert!(bytes <= SMALL_LIMIT);
     if bytes <= 4 * ALIGNMENT {
@@ -39,12 +40,24 @@ pub(crate) fn aligned_class_of(bytes: usize, alignment: usize) -> usize {
 }
 
 /// The size in bytes of the blocks of `class`.
+#[inline]
 pub(crate) const fn class_size(class: usize) -> usize {
-    if class < 4 {
-        return (class + 1) * ALIGNMENT;
-    }
-    let (octave, quarter) = ((class - 4) / 4 + 8, (class - 4) % 4);
-    (1 << octave) + ((quarter + 1) << (octave - 2))
+    // A table: every request needs it, most of them twice.
+    const SIZES: [usize; CLASS_COUNT] = {
+        let mut sizes = [0; CLASS_COUNT];
+        let mut class = 0;
+        while class < CLASS_COUNT {
+            sizes[class] = if class < 4 {
+                (class + 1) * ALIGNMENT
+            } else {
+                let (octave, quarter) = ((class - 4) / 4 + 8, (class - 4) % 4);
+                (1 << octave) + ((quarter + 1) << (octave - 2))
+            };
+            class += 1;
+        }
+        sizes
+    };
+    SIZES[class]
 }
 
 /// The size of the large block that holds `bytes`, or `None` when there is no address space for it.

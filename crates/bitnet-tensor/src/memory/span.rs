@@ -91,6 +91,7 @@ impl Span {
     ///
     /// # Panics
     /// If the span is shorter.
+    #[inline]
     pub(crate) fn bytes(&self, length: usize) -> &[u8] {
         assert!(length <= self.length, "beyond the end");
         // SAFETY: the span is the only right to `self.length` mapped, initialised bytes from
@@ -102,6 +103,7 @@ impl Span {
     ///
     /// # Panics
     /// If the span is shorter.
+    #[inline]
     pub(crate) fn bytes_mut(&mut self, length: usize) -> &mut [u8] {
         assert!(length <= self.length, "beyond the end");
         // SAFETY: as in `bytes`, and `&mut self` makes the access exclusive.
