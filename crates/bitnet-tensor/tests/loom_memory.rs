@@ -184,7 +184,7 @@ fn a_block_of_the_pool_has_one_holder() {
             let touches = touches.clone();
             move || {
                 touches.touch(&passed.span);
-                shared::Shared::release(passed, kind, 2);
+                shared::Shared::release(&mut Some(passed), kind, 2);
             }
         });
         let third = using(&shared, {
@@ -192,7 +192,7 @@ fn a_block_of_the_pool_has_one_holder() {
             move || {
                 let (block, kind) = shared.allocate(3).expect("memory");
                 touches.touch(&block.span);
-                shared::Shared::release(block, kind, 3);
+                shared::Shared::release(&mut Some(block), kind, 3);
             }
         });
         shared.trim();
@@ -201,8 +201,8 @@ fn a_block_of_the_pool_has_one_holder() {
         assert_eq!(live(&shared), (1, 1));
         let (again, _) = shared.allocate(4).expect("memory");
         touches.touch(&again.span);
-        shared::Shared::release(again, kind, 4);
-        shared::Shared::release(anchor, kind, 1);
+        shared::Shared::release(&mut Some(again), kind, 4);
+        shared::Shared::release(&mut Some(anchor), kind, 1);
         assert_eq!(live(&shared), (0, 0));
         shared.trim();
         assert_eq!(shared.reserved(), 0, "everything is back");
@@ -219,13 +219,13 @@ fn a_pool_closes_while_a_block_is_freed() {
             let gone = std::sync::Arc::downgrade(&shared);
             let (block, kind) = shared.allocate(bytes).expect("memory");
             let (kept, kept_kind) = shared.allocate(bytes).expect("memory");
-            let free = move || shared::Shared::release(block, kind, bytes);
+            let free = move || shared::Shared::release(&mut Some(block), kind, bytes);
             let elsewhere = using(&shared, free);
             shared.close();
             drop(shared);
             // A block that outlives the pool is as good as before.
             assert_eq!(kept.span.bytes(1), [0]);
-            shared::Shared::release(kept, kept_kind, bytes);
+            shared::Shared::release(&mut Some(kept), kept_kind, bytes);
             elsewhere.join().expect("no panic");
             assert!(gone.upgrade().is_none(), "no thread, list or block keeps the memory");
         });
@@ -248,7 +248,9 @@ fn what_is_in_use_adds_up_when_threads_end() {
         assert_eq!(live(&shared), (2, 20));
         assert_eq!(shared.usage.live(), 2 * size_class::SMALL_LIMIT, "fronts told when they went");
         assert!(shared.usage.peak() >= shared.usage.live());
-        blocks.into_iter().for_each(|(block, kind)| shared::Shared::release(block, kind, 10));
+        blocks
+            .into_iter()
+            .for_each(|(block, kind)| shared::Shared::release(&mut Some(block), kind, 10));
         assert_eq!(live(&shared), (0, 0));
         shared.close();
     });
@@ -270,7 +272,7 @@ fn threads_share_a_limit() {
         assert!(shared.peak_reserved() <= limit);
         assert_eq!(usize::from(mine.is_ok()) + usize::from(theirs.is_ok()), 1);
         for (block, kind) in [mine, theirs].into_iter().flatten() {
-            shared::Shared::release(block, kind, limit);
+            shared::Shared::release(&mut Some(block), kind, limit);
         }
         shared.close();
     });

@@ -67,16 +67,16 @@ impl fmt::Debug for PoolBlock {
 impl Drop for PoolBlock {
     #[inline]
     fn drop(&mut self) {
-        let Some(held) = self.held.take() else { return };
+        let Some(held) = &self.held else { return };
         held.span.allow_touching(0);
         if self.tracked {
             held.shared.tracker.forget(held.span.address());
         }
         match clock::start() {
-            None => Shared::release(held, self.kind, self.length),
+            None => Shared::release(&mut self.held, self.kind, self.length),
             Some(start) => {
                 let shared = held.shared.clone();
-                Shared::release(held, self.kind, self.length);
+                Shared::release(&mut self.held, self.kind, self.length);
                 shared.clock.stop(&start);
             }
         }

@@ -156,22 +156,30 @@ impl Shared {
         }
     }
 
-    /// Takes memory back that held `bytes` bytes.
+    /// Takes memory back that held `bytes` bytes, out of `slot`.
     #[inline]
-    pub(super) fn release(held: Held, kind: Kind, bytes: usize) {
-        let Some(class) = kind.class() else {
-            return Self::release_large(held, bytes);
-        };
-        let (shared, mut slot) = (Arc::as_ptr(&held.shared), Some(held));
-        let moved = front::with_ready(shared, |front| {
-            let moved = front.put(class, bytes, &mut slot)?;
-            Some((moved == Moved::Enough).then(|| front.shared()))
-        });
-        match (moved, slot) {
-            (Some(None), _) => {}
-            (Some(Some(shared)), _) => shared.settle(),
-            (None, Some(held)) => Self::release_small(held, class, bytes),
-            (None, None) => unreachable!("a block is taken only with an answer"),
+    pub(super) fn release(slot: &mut Option<Held>, kind: Kind, bytes: usize) {
+        let Some(held) = &*slot else { return };
+        if let Some(class) = kind.class() {
+            let moved = front::with_ready(Arc::as_ptr(&held.shared), |front| {
+                let moved = front.put(class, bytes, slot)?;
+                Some((moved == Moved::Enough).then(|| front.shared()))
+            });
+            match moved {
+                Some(None) => {}
+                Some(Some(shared)) => shared.settle(),
+                None => Self::release_slowly(slot, kind, bytes),
+            }
+        } else {
+            Self::release_slowly(slot, kind, bytes);
+        }
+    }
+
+    fn release_slowly(slot: &mut Option<Held>, kind: Kind, bytes: usize) {
+        match (slot.take(), kind.class()) {
+            (Some(held), Some(class)) => Self::release_small(held, class, bytes),
+            (Some(held), None) => Self::release_large(held, bytes),
+            (None, _) => {}
         }
     }
 
