@@ -20,7 +20,7 @@ use anyhow::Result;
 use bitnet::tensor::backend::environment;
 use clap::{Parser, Subcommand};
 
-use commands::{bench, chat, devices, generate, inspect, perplexity};
+use commands::{bench, chat, devices, eval, generate, inspect, perplexity};
 
 /// Run 1.58-bit (ternary) language models.
 ///
@@ -48,6 +48,8 @@ enum Command {
     Generate(generate::Arguments),
     Chat(chat::Arguments),
     Inspect(inspect::Arguments),
+    Eval(eval::Arguments),
+    /// The same as `bitnet eval perplexity`
     Perplexity(perplexity::Arguments),
     Bench(bench::Arguments),
     Devices(devices::Arguments),
@@ -78,6 +80,7 @@ impl Command {
             Self::Generate(arguments) => generate::run(arguments, started),
             Self::Chat(arguments) => chat::run(arguments),
             Self::Inspect(arguments) => inspect::run(arguments),
+            Self::Eval(arguments) => eval::run(arguments),
             Self::Perplexity(arguments) => perplexity::run(arguments),
             Self::Bench(arguments) => bench::run(arguments),
             Self::Devices(arguments) => devices::run(arguments),

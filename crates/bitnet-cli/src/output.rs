@@ -1,10 +1,12 @@
 //! Writing: results to standard output, everything else to standard error; neither may panic when
 //! the reader has gone.
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Error, Result};
 use serde::Serialize;
+use tempfile::NamedTempFile;
 
 /// Writes a piece of the result and shows it at once.
 pub(crate) fn write(text: &str) -> Result<()> {
@@ -18,6 +20,48 @@ pub(crate) fn write_json(value: &impl Serialize) -> Result<()> {
     let mut json = serde_json::to_string(value)?;
     json.push('\n');
     write(&json)
+}
+
+/// A file that appears at its path when it is whole, and not at all when it is dropped before.
+pub(crate) struct ResultFile {
+    path: PathBuf,
+    writer: BufWriter<NamedTempFile>,
+}
+
+impl ResultFile {
+    /// Begins a file for `path`, beside its place, so that it can be renamed into it.
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")));
+        let file = file.with_context(|| path.display().to_string())?;
+        Ok(Self { path: path.into(), writer: BufWriter::new(file) })
+    }
+
+    /// Gives the file its name.
+    pub(crate) fn finish(self) -> Result<()> {
+        let in_file = || self.path.display().to_string();
+        let file = self.writer.into_inner().map_err(io::IntoInnerError::into_error);
+        let written = file.with_context(in_file)?.persist(&self.path).with_context(in_file)?;
+        // A temporary file is for its owner alone; this one is as any other of the user's.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = std::fs::Permissions::from_mode(0o644);
+            written.set_permissions(mode).with_context(in_file)?;
+        }
+        drop(written);
+        Ok(())
+    }
+}
+
+impl Write for ResultFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
 }
 
 /// Writes a line to standard error. Where that is closed, nobody can be told.

@@ -1,12 +1,12 @@
 //! `--profile`: what the operations of a run cost.
 
-use std::io::BufWriter;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use bitnet::tensor::backend::profiler::{OperationMetrics, Peaks, Profile, Profiler};
 use serde::Serialize;
-use tempfile::NamedTempFile;
+
+use crate::output::ResultFile;
 
 /// Begins to record.
 pub(crate) fn start() -> Result<Profiler> {
@@ -15,23 +15,9 @@ pub(crate) fn start() -> Result<Profiler> {
 
 /// Writes the spans to `path` as a Chrome trace, whole or not at all.
 pub(crate) fn write_trace(profile: &Profile, path: &Path) -> Result<()> {
-    let in_file = || format!("--profile {}", path.display());
-    // Beside its place, so that it can be renamed into it.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut file = NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).with_context(in_file)?;
-    let mut writer = BufWriter::new(file.as_file_mut());
-    profile.write_chrome_trace(&mut writer).with_context(in_file)?;
-    writer.into_inner().map_err(|error| error.into_error()).with_context(in_file)?;
-    let written = file.persist(path).with_context(in_file)?;
-    // A temporary file is for its owner alone; this one is as any other of the user's.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::Permissions::from_mode(0o644);
-        written.set_permissions(mode).with_context(in_file)?;
-    }
-    drop(written);
-    Ok(())
+    let mut file = ResultFile::create(path).context("--profile")?;
+    profile.write_chrome_trace(&mut file).with_context(|| path.display().to_string())?;
+    file.finish()
 }
 
 /// A kind of operation, for machines.

@@ -20,6 +20,7 @@ pub mod config;
 mod error;
 pub mod generation;
 pub mod model;
+pub mod multiple_choice;
 pub mod perplexity;
 mod recovery;
 pub mod sampler;

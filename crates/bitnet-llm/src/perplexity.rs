@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use bitnet_kernels::{Cpu, reduce};
-
 use crate::error::{LlmError, Result};
 use crate::model::{LogitsOf, Model, Progress};
-use crate::sampler::SampleError;
+use crate::multiple_choice::log_probability;
 use crate::session::Session;
 
 /// The likelihood of a text.
@@ -60,12 +58,7 @@ pub fn perplexity(
             })?;
             let vocab_size = model.config().vocab_size;
             for (row, &id) in logits.chunks_exact(vocab_size).zip(&window[1..]) {
-                let nll =
-                    f64::from(reduce::log_sum_exp(Cpu::best(), row)) - f64::from(row[id as usize]);
-                if !nll.is_finite() {
-                    let token = row.iter().position(|logit| !logit.is_finite()).unwrap_or(0);
-                    return Err(SampleError::NotFinite { token, value: row[token] }.into());
-                }
+                let nll = -log_probability(row, id)?;
                 sum += nll;
                 squares += nll * nll;
                 positions += 1;

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod chat;
+mod eval;
 mod generate;
 mod measurements;
 mod support;
