@@ -54,7 +54,7 @@ pub use io::NamedTensors;
 pub use layout::{Layout, Strides};
 pub use mapped::MappedFile;
 pub use ops::{
-    Granularity, QuantizationError, QuantizationScheme, Quantized, QuantizedActivation,
+    ErrorSums, Granularity, QuantizationError, QuantizationScheme, Quantized, QuantizedActivation,
     TernaryScale,
 };
 pub use shape::TensorShape;

@@ -42,7 +42,10 @@ pub struct TensorSpec {
 pub struct SafeTensorsWriter<W> {
     out: W,
     specs: Vec<TensorSpec>,
+    /// Tensors that are complete.
     written: usize,
+    /// Bytes of the next tensor that are already there.
+    begun: usize,
 }
 
 impl<W: Write> SafeTensorsWriter<W> {
@@ -63,13 +66,37 @@ impl<W: Write> SafeTensorsWriter<W> {
         let header = header_json(&specs, metadata)?;
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;
-        Ok(Self { out, specs, written: 0 })
+        let mut writer = Self { out, specs, written: 0, begun: 0 };
+        writer.complete()?;
+        Ok(writer)
     }
 
     /// The tensor whose bytes [`write_next`](Self::write_next) expects; `None` when all are there.
     #[must_use]
     pub fn next_spec(&self) -> Option<&TensorSpec> {
         self.specs.get(self.written)
+    }
+
+    /// Writes the next bytes of the next tensor: little-endian, row-major. When the last of them is
+    /// there, the tensor after it is the next one. A tensor without bytes is passed over.
+    ///
+    /// # Errors
+    /// More bytes than the tensor has left, no tensor left, or a failing write.
+    pub fn write_part(&mut self, data: &[u8]) -> Result<(), FormatError> {
+        let Some(spec) = self.specs.get(self.written) else {
+            return match data {
+                [] => Ok(()),
+                _ => Err(FormatError::malformed("all tensors of the header are already written")),
+            };
+        };
+        let left = byte_len(spec)? - self.begun;
+        if data.len() > left {
+            let reason = format!("{} bytes given, {left} are left to be written", data.len());
+            return Err(FormatError::tensor(&spec.name, reason));
+        }
+        self.out.write_all(data)?;
+        self.begun += data.len();
+        self.complete()
     }
 
     /// Writes the bytes of the next tensor: little-endian, row-major, all at once.
@@ -80,7 +107,7 @@ impl<W: Write> SafeTensorsWriter<W> {
         let Some(spec) = self.specs.get(self.written) else {
             return Err(FormatError::malformed("all tensors of the header are already written"));
         };
-        let expected = byte_len(spec)?;
+        let expected = byte_len(spec)? - self.begun;
         if data.len() != expected {
             let reason = format!(
                 "{} bytes given, shape {:?} of {} needs {expected}",
@@ -90,8 +117,18 @@ impl<W: Write> SafeTensorsWriter<W> {
             );
             return Err(FormatError::tensor(&spec.name, reason));
         }
-        self.out.write_all(data)?;
-        self.written += 1;
+        self.write_part(data)
+    }
+
+    /// Goes on to the first tensor that still lacks bytes.
+    fn complete(&mut self) -> Result<(), FormatError> {
+        while let Some(spec) = self.specs.get(self.written) {
+            if byte_len(spec)? > self.begun {
+                break;
+            }
+            self.written += 1;
+            self.begun = 0;
+        }
         Ok(())
     }
 
@@ -101,7 +138,8 @@ impl<W: Write> SafeTensorsWriter<W> {
     /// A tensor of the header was not written, or flushing failed.
     pub fn finish(mut self) -> Result<W, FormatError> {
         if let Some(missing) = self.next_spec() {
-            return Err(FormatError::tensor(&missing.name, "was never written"));
+            let reason = if self.begun == 0 { "was never written" } else { "is incomplete" };
+            return Err(FormatError::tensor(&missing.name, reason));
         }
         self.out.flush()?;
         Ok(self.out)

@@ -17,8 +17,9 @@ use crate::simd::float::lane_fns;
 use crate::simd::{Float, Kernel, LANES, LaneFn, Simd};
 use crate::{Cpu, parallel};
 
-/// What one call handles at once; longer slices are split between threads.
-const SPAN: usize = 1 << 16;
+/// Numbers that are summed at once. A longer slice is split between threads, and the sums of its
+/// spans are added in order: whoever adds [`sum_abs`] of spans gets the bits of the whole.
+pub const SPAN: usize = 1 << 16;
 
 /// Numbers whose sum is rounded to `f32` only.
 const BLOCK: usize = 1024;
@@ -40,9 +41,19 @@ pub fn mean(cpu: Cpu, x: &[f32]) -> f32 {
     (sum_f64(cpu, Term::Value, x) / x.len() as f64) as f32
 }
 
+/// Σ |x|, in `f64`; 0 for no numbers.
+///
+/// ```
+/// use bitnet_kernels::{Cpu, reduce};
+/// assert_eq!(reduce::sum_abs(Cpu::best(), &[0.5, -2.0]), 2.5);
+/// ```
+pub fn sum_abs(cpu: Cpu, x: &[f32]) -> f64 {
+    sum_f64(cpu, Term::Abs, x)
+}
+
 /// The mean of the absolute values, in `f64`; NaN for no numbers.
 pub(crate) fn mean_abs(cpu: Cpu, x: &[f32]) -> f64 {
-    sum_f64(cpu, Term::Abs, x) / x.len() as f64
+    sum_abs(cpu, x) / x.len() as f64
 }
 
 /// ln Σ e^x without overflow: the normalizer of `softmax`, so that `x[i] − log_sum_exp(x)` is

@@ -34,6 +34,74 @@ impl fmt::Display for QuantizationError {
     }
 }
 
+/// [`QuantizationError`] of numbers that come in pieces: of a matrix larger than memory.
+///
+/// ```
+/// use bitnet_tensor::ErrorSums;
+/// let mut sums = ErrorSums::default();
+/// sums.add(&[3.0], &[3.0]);
+/// sums.add(&[4.0], &[3.5]);
+/// let error = sums.error().unwrap();
+/// assert_eq!((error.mse, error.sqnr_db, error.max_abs_error), (0.125, 20.0, 0.5));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct ErrorSums {
+    count: u64,
+    signal: f64,
+    noise: f64,
+    other: f64,
+    product: f64,
+    largest: f64,
+    largest_error: f64,
+}
+
+impl ErrorSums {
+    /// Adds numbers and what was made of them.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn add(&mut self, x: &[f32], y: &[f32]) {
+        assert_eq!(x.len(), y.len(), "ErrorSums::add: lengths differ");
+        // Sums of a piece alone, so that the error of a sum does not grow with all before it.
+        let mut piece = Self { count: x.len() as u64, ..Self::default() };
+        for (&x, &y) in x.iter().zip(y) {
+            let (x, y) = (f64::from(x), f64::from(y));
+            piece.signal += x * x;
+            piece.noise += (x - y) * (x - y);
+            piece.other += y * y;
+            piece.product += x * y;
+            piece.largest = piece.largest.max(x.abs());
+            piece.largest_error = piece.largest_error.max((x - y).abs());
+        }
+        self.merge(&piece);
+    }
+
+    /// Adds what another one has seen.
+    pub fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.signal += other.signal;
+        self.noise += other.noise;
+        self.other += other.other;
+        self.product += other.product;
+        self.largest = self.largest.max(other.largest);
+        self.largest_error = self.largest_error.max(other.largest_error);
+    }
+
+    /// The error so far; `None` of nothing.
+    #[must_use]
+    pub fn error(&self) -> Option<QuantizationError> {
+        let mse = self.noise / self.count as f64;
+        let decibel = |ratio: f64| 10.0 * ratio.log10();
+        (self.count > 0).then(|| QuantizationError {
+            mse,
+            sqnr_db: decibel(self.signal / self.noise),
+            psnr_db: decibel(self.largest.powi(2) / mse),
+            cosine_similarity: self.product / (self.signal.sqrt() * self.other.sqrt()),
+            max_abs_error: self.largest_error,
+        })
+    }
+}
+
 /// # The error of quantization
 impl BitNetTensor {
     /// How far `restored` is from these numbers, computed in `f64`. Either may be a ternary weight.

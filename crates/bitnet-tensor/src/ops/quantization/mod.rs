@@ -11,7 +11,7 @@ mod ternary;
 
 pub use activation::{QuantizeActivation, QuantizedActivation, padded_features};
 pub(crate) use activation::{quantized_outputs, quantized_specs};
-pub use measure::QuantizationError;
+pub use measure::{ErrorSums, QuantizationError};
 pub use quantized::Quantized;
 pub use scheme::{Granularity, QuantizationScheme, TernaryScale};
 pub use straight_through::StraightThrough;
