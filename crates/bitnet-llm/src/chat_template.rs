@@ -76,11 +76,7 @@ impl ChatTemplate {
         tokenizer_config: Option<&[u8]>,
         chat_template_jinja: Option<&str>,
     ) -> Result<Option<Self>, ChatTemplateError> {
-        let source = match (chat_template_jinja, tokenizer_config) {
-            (Some(source), _) => Some(source.to_owned()),
-            (None, Some(json)) => template_in_config(json)?,
-            (None, None) => None,
-        };
+        let source = template_source(tokenizer_config, chat_template_jinja)?;
         source.map(|source| Self::for_tokenizer(&source, tokenizer)).transpose()
     }
 
@@ -167,6 +163,18 @@ impl From<Error> for ChatTemplateError {
             let _ = write!(reason, " (line {line})");
         }
         Self::Template { reason }
+    }
+}
+
+/// The text of a checkpoint directory's template: see [`ChatTemplate::from_files`].
+pub(crate) fn template_source(
+    tokenizer_config: Option<&[u8]>,
+    chat_template_jinja: Option<&str>,
+) -> Result<Option<String>, ChatTemplateError> {
+    match (chat_template_jinja, tokenizer_config) {
+        (Some(source), _) => Ok(Some(source.to_owned())),
+        (None, Some(json)) => template_in_config(json),
+        (None, None) => Ok(None),
     }
 }
 

@@ -16,6 +16,8 @@
 //! ```
 
 pub mod chat_template;
+pub mod checkpoint;
+pub mod comparison;
 pub mod config;
 mod error;
 pub mod generation;

@@ -41,7 +41,7 @@ fn format(ty: GgmlType) -> Option<BlockFormat> {
     BlockFormat::ALL.into_iter().find(|format| format.name() == ty.name())
 }
 
-fn refusal(ty: GgmlType) -> String {
+pub(crate) fn refusal(ty: GgmlType) -> String {
     match ty.refusal() {
         Some(reason) => format!("is {ty}, which {reason}"),
         None => {

@@ -114,6 +114,28 @@ impl ModelFiles {
         })
     }
 
+    /// The text of a file beside the weights, by its name.
+    pub(crate) fn text(&self, name: &str) -> Option<&[u8]> {
+        let Description::HuggingFace {
+            config,
+            generation_config,
+            tokenizer,
+            tokenizer_config,
+            chat_template,
+        } = &self.description
+        else {
+            return None;
+        };
+        match name {
+            "config.json" => Some(config),
+            "generation_config.json" => generation_config.as_deref(),
+            "tokenizer.json" => Some(tokenizer),
+            "tokenizer_config.json" => tokenizer_config.as_deref(),
+            "chat_template.jinja" => chat_template.as_deref(),
+            _ => None,
+        }
+    }
+
     /// What `config.json` or the metadata say, without loading anything.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ use crate::recovery;
 use crate::tokenizer::Tokenizer;
 
 pub use activations::Activations;
+pub(crate) use blocks::refusal;
 pub use decoder::{Decoder, DecoderLayer, LogitsOf};
 pub use files::{EmbeddedModel, ModelFiles};
 pub use head::HeadPrecision;

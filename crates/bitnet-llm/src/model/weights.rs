@@ -263,7 +263,7 @@ impl WeightFiles {
 
     /// How the I2_S tensors of these files are laid out: nothing in them says it, so the first
     /// layers are asked which of the two lengths fits to the norms before them.
-    fn i2_s_block(&self) -> I2sBlock {
+    pub(crate) fn i2_s_block(&self) -> I2sBlock {
         const LAYERS: usize = 4;
         let evidence = |layer: usize| {
             let projection = self.info(&format!("blk.{layer}.ffn_gate.weight"))?;
@@ -293,18 +293,18 @@ impl WeightFiles {
     ///
     /// # Errors
     /// When it is none.
-    pub(super) fn gguf(&self) -> Result<Gguf<'_>> {
+    pub(crate) fn gguf(&self) -> Result<Gguf<'_>> {
         let file = &self.files[0];
         Gguf::parse((*file.bytes).as_ref()).map_err(|error| error.in_file(&file.name).into())
     }
 
     /// Whether the files are GGUF.
-    pub(super) fn is_gguf(&self) -> bool {
+    pub(crate) fn is_gguf(&self) -> bool {
         self.naming == Naming::Gguf
     }
 
     /// Where the files are.
-    pub(super) fn origin(&self) -> &str {
+    pub(crate) fn origin(&self) -> &str {
         &self.origin
     }
 

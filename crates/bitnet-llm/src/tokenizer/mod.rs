@@ -4,6 +4,7 @@
 //! A BOS too many or too few changes every logit without any error, so the decision is made once,
 //! at load, from what the files say (see [`BosPolicy::Auto`]).
 
+mod export;
 mod gguf;
 mod pre_tokenizer;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use tokenizers::AddedToken;
 
 use crate::text_stream::TextStream;
 
+pub use export::ExportedVocabulary;
 pub use gguf::{GgufVocabulary, TokenType};
 
 const TOKENIZER_FILE: &str = "tokenizer.json";
@@ -167,6 +169,16 @@ impl Tokenizer {
     #[must_use]
     pub fn stream(&self, skip_special: bool) -> TextStream {
         TextStream::new(self.clone(), skip_special)
+    }
+
+    /// The tokenizer as the text of a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Decode`] where it cannot be written.
+    pub fn to_json(&self) -> Result<Vec<u8>, TokenizerError> {
+        let text = self.shared.tokenizer.to_string(true);
+        let text = text.map_err(|e| TokenizerError::Decode { reason: e.to_string() })?;
+        Ok(text.into_bytes())
     }
 
     /// The id of a token, given as the vocabulary writes it (`Ġthe`, `<|eot_id|>`).

@@ -103,6 +103,15 @@ impl PreTokenizer {
         PRE_TOKENIZERS.iter().find(|pre| pre.names.contains(&name))
     }
 
+    /// The first name of the one with these expressions.
+    pub(super) fn of_patterns(patterns: &[&str]) -> Option<&'static str> {
+        let pre = PRE_TOKENIZERS.iter().find(|pre| pre.patterns == patterns)?;
+        pre.names.first().copied()
+    }
+
+    /// The built-in expression of byte-level pre-tokenizers: GPT-2's.
+    pub(super) const GPT2: &'static str = GPT2;
+
     /// All names, for an error.
     pub(super) fn names() -> String {
         let names: Vec<&str> = PRE_TOKENIZERS.iter().flat_map(|pre| pre.names).copied().collect();
