@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes a checkpoint of the shapes of BitNet b1.58 2B-4T with random weights, packed as Hugging
-Face packs them, to measure loading with: synthetic_checkpoint.py DIRECTORY [LAYERS].
+Face packs them, to measure loading with, or with bf16 masters, to measure converting:
+synthetic_checkpoint.py DIRECTORY [LAYERS] [--bf16].
 
 The tokenizer is the stories model's; its 4,096 tokens are the first of the 128,256.
 Needs nothing but Python; the same seed gives the same file.
@@ -25,7 +26,7 @@ UPPER = bytes(0x3C | (n & 0x80) for n in range(256))
 ONE, SCALE = struct.pack("<H", 0x3F80), struct.pack("<H", 0x3C80)
 
 
-def tensors(layers):
+def tensors(layers, masters):
     """Name, dtype, shape of every tensor, in the order of the file."""
     yield "model.embed_tokens.weight", "BF16", [VOCAB, HIDDEN]
     for layer in range(layers):
@@ -46,6 +47,9 @@ def tensors(layers):
             ("mlp.up_proj", FFN, HIDDEN),
             ("mlp.down_proj", HIDDEN, FFN),
         ]:
+            if masters:
+                yield f"{prefix}{name}.weight", "BF16", [out, inner]
+                continue
             yield f"{prefix}{name}.weight", "U8", [out // 4, inner]
             yield f"{prefix}{name}.weight_scale", "BF16", [1]
     yield "model.norm.weight", "BF16", [HIDDEN]
@@ -71,8 +75,10 @@ def contents(generator, name, dtype, count):
 
 
 def main():
-    directory = pathlib.Path(sys.argv[1])
-    layers = int(sys.argv[2]) if len(sys.argv) > 2 else 30
+    masters = "--bf16" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--bf16"]
+    directory = pathlib.Path(arguments[0])
+    layers = int(arguments[1]) if len(arguments) > 1 else 30
     directory.mkdir(parents=True, exist_ok=True)
     config = json.loads((STORIES / "config.json").read_text())
     config |= {
@@ -85,11 +91,13 @@ def main():
         "vocab_size": VOCAB,
         "max_position_embeddings": 4096,
     }
+    if masters:
+        config["quantization_config"]["quantization_mode"] = "online"
     (directory / "config.json").write_text(json.dumps(config, indent=2))
     for name in ["tokenizer.json", "tokenizer_config.json"]:
         shutil.copy(STORIES / name, directory / name)
 
-    header, offset, order = {}, 0, list(tensors(layers))
+    header, offset, order = {}, 0, list(tensors(layers, masters))
     for name, dtype, shape in order:
         count = 1
         for size in shape:

@@ -22,7 +22,7 @@ pub(crate) struct ModelArguments {
 }
 
 /// How a model runs.
-#[derive(Args)]
+#[derive(Args, Clone)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct EngineArguments {
     /// Longest text in tokens, prompt included [default: the model's own limit, up to 8192]
@@ -47,7 +47,7 @@ pub(crate) struct EngineArguments {
 }
 
 /// How many threads compute.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct ThreadArguments {
     /// Threads that compute, 1 to 256; the text does not depend on it [default:
     /// BITNET_NUM_THREADS, else every core]
@@ -66,7 +66,7 @@ impl ThreadArguments {
 }
 
 /// How much memory tensors may take.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct MemoryArguments {
     /// The most memory for tensors, as 512MiB or 2G; weights used where they lie in a file do not
     /// count [default: BITNET_MEMORY_LIMIT, else no limit]

@@ -1,7 +1,8 @@
 //! The `bitnet` program: text from ternary language models, and what to know about them.
 //!
 //! Standard output carries the result alone, text or one JSON object; everything else goes to
-//! standard error. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+//! standard error. Exit status: 0 done, 1 failed, 2 wrong usage, 3 `verify`
+//! found a difference, 130 interrupted.
 
 mod args;
 mod commands;
@@ -20,7 +21,9 @@ use anyhow::Result;
 use bitnet::tensor::backend::environment;
 use clap::{Parser, Subcommand};
 
-use commands::{bench, chat, devices, eval, generate, inspect, perplexity};
+use commands::{
+    bench, chat, convert, devices, eval, generate, inspect, perplexity, quantize, verify,
+};
 
 /// Run 1.58-bit (ternary) language models.
 ///
@@ -48,6 +51,9 @@ enum Command {
     Generate(generate::Arguments),
     Chat(chat::Arguments),
     Inspect(inspect::Arguments),
+    Convert(convert::Arguments),
+    Quantize(quantize::Arguments),
+    Verify(verify::Arguments),
     Eval(eval::Arguments),
     /// The same as `bitnet eval perplexity`
     Perplexity(perplexity::Arguments),
@@ -80,6 +86,9 @@ impl Command {
             Self::Generate(arguments) => generate::run(arguments, started),
             Self::Chat(arguments) => chat::run(arguments),
             Self::Inspect(arguments) => inspect::run(arguments),
+            Self::Verify(arguments) => verify::run(arguments),
+            Self::Quantize(arguments) => quantize::run(arguments),
+            Self::Convert(arguments) => convert::run(arguments),
             Self::Eval(arguments) => eval::run(arguments),
             Self::Perplexity(arguments) => perplexity::run(arguments),
             Self::Bench(arguments) => bench::run(arguments),

@@ -1,34 +1,44 @@
-//! `bitnet inspect`: what a model is, from its files' headers alone: no weight is loaded.
+//! `bitnet inspect`: what a model is, from its files' headers alone; with `--values` also what its
+//! weights are, read block by block.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bitnet::HeadPrecision;
+use bitnet::llm::checkpoint::{Checkpoint, Encoding, Statistics, statistics_of};
 use bitnet::llm::config::{
     Activation, Architecture, ModelConfig, QuantizationMode, ScaleConvention, WeightFormat,
 };
-use bitnet::llm::model::tensor_names::hugging_face_name;
-use bitnet::llm::model::{DEFAULT_CONTEXT, StoredType, TensorInfo};
+use bitnet::llm::model::{DEFAULT_CONTEXT, StoredType};
 use clap::Args;
 use serde::Serialize;
 
+use super::tensor_file;
+use super::tensor_tree::Tree;
+use crate::progress::LazyBar;
 use crate::{loading, output};
 
 /// Show what a model is
 ///
-/// Its architecture, size, bits per weight, the memory it needs, and its tensors. Nothing is
-/// loaded, so this is quick for a model of any size, and works for one that cannot be run.
+/// Its architecture, size, bits per weight, the memory it needs, and its tensors as a tree. Nothing
+/// is loaded, so this is quick for a model of any size, and works for one that cannot be run.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   bitnet inspect
+  bitnet inspect model.gguf --values
   bitnet inspect path/to/model --json")]
 pub(crate) struct Arguments {
     /// The model: a directory as on Hugging Face, or a GGUF file [default: the model inside of the
-    /// program]
+    /// program]; or a .safetensors, .npz or .npy file
     model: Option<PathBuf>,
+
+    /// Read the weights: how many are −1, 0 and 1, their scales, the range and spread of others
+    #[arg(long)]
+    values: bool,
 
     /// The context that memory is counted for, in tokens [default: the model's own limit, up to
     /// 8192]
@@ -48,6 +58,9 @@ struct Report<'a> {
     description: Option<Description>,
     unsupported: Option<String>,
     file_bytes: u64,
+    /// Of a GGUF file; long lists shortened.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<String, String>,
     tensors: Vec<TensorReport<'a>>,
 }
 
@@ -57,6 +70,8 @@ struct TensorReport<'a> {
     dtype: &'static str,
     shape: &'a [usize],
     bytes: usize,
+    #[serde(flatten)]
+    values: Option<Statistics>,
 }
 
 #[derive(Serialize)]
@@ -72,7 +87,7 @@ struct Description {
     vocab_size: usize,
     max_position_embeddings: usize,
     tie_word_embeddings: bool,
-    weight_format: &'static str,
+    weight_format: String,
     parameters: u64,
     ternary_parameters: u64,
     /// Of the file, over all parameters.
@@ -98,17 +113,30 @@ struct Memory {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if let Some(path) = arguments.model.as_deref()
+        && let Some(tensors) = tensor_file::open(path)?
+    {
+        if arguments.json {
+            output::write_json(&tensors)?;
+        } else {
+            output::write(&tensors.text())?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let (files, name) = loading::files(arguments.model.as_deref())?;
-    let tensors: Vec<_> = files.weights().tensors().collect();
-    let (description, unsupported) = match files.config() {
-        Ok(config) => (Some(describe(&config, &tensors, arguments.context)), None),
+    let checkpoint = Checkpoint::new(files);
+    let tensors: Vec<_> = checkpoint.model_files().weights().tensors().collect();
+    let (description, unsupported) = match checkpoint.config() {
+        Ok(config) => (Some(describe(&config, &checkpoint, arguments.context)), None),
         Err(error) => (None, Some(output::one_line(&error.to_string()))),
     };
+    let values = if arguments.values { values(&checkpoint)? } else { HashMap::new() };
     let report = Report {
         model: name,
         description,
         unsupported,
         file_bytes: tensors.iter().map(|tensor| tensor.bytes as u64).sum(),
+        metadata: metadata(&checkpoint),
         tensors: tensors
             .iter()
             .map(|tensor| TensorReport {
@@ -116,6 +144,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 dtype: tensor.dtype.name(),
                 shape: tensor.shape,
                 bytes: tensor.bytes,
+                values: values.get(tensor.name).copied(),
             })
             .collect(),
     };
@@ -127,39 +156,48 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn describe(
-    config: &ModelConfig,
-    tensors: &[TensorInfo<'_>],
-    context: Option<usize>,
-) -> Description {
-    let is_ternary = |tensor: &TensorInfo<'_>| {
-        let name = hugging_face_name(tensor.name).unwrap_or_else(|| tensor.name.to_owned());
-        let projection = name.strip_suffix(".weight").filter(|name| name.ends_with("_proj"));
-        let by_type = config.weight_format == WeightFormat::ByTensor
-            && matches!(tensor.dtype, StoredType::Blocks(ty) if ty.is_ternary());
-        projection.is_some_and(|name| config.ternary(name).is_some() || by_type)
-    };
-    let (mut parameters, mut ternary_parameters, mut rows) = (0u64, 0u64, 0u64);
-    let (mut total_bytes, mut ternary_bytes) = (0u64, 0u64);
-    for tensor in tensors {
-        let bytes = tensor.bytes as u64;
-        total_bytes += bytes;
-        if tensor.name.ends_with(".weight_scale") {
-            ternary_bytes += bytes;
-            continue;
+/// What the weights are, by their names in the file. What cannot be read as numbers has none.
+fn values(checkpoint: &Checkpoint) -> Result<HashMap<String, Statistics>> {
+    let mut values = HashMap::new();
+    let total = checkpoint.tensors().len();
+    let mut bar = LazyBar::new("tensors", false);
+    for (done, entry) in checkpoint.tensors().iter().enumerate() {
+        let is_readable = match entry.encoding {
+            Some(Encoding::Number(dtype)) => dtype.name().contains('F'),
+            other => other.is_some(),
+        };
+        if is_readable {
+            let statistics = statistics_of(&checkpoint.matrix(entry)?)
+                .with_context(|| format!("{}: tensor {}", entry.file, entry.stored_name))?;
+            values.insert(entry.stored_name.clone(), statistics);
         }
-        let elements = tensor.elements() as u64;
-        if is_ternary(tensor) {
-            // A packed byte holds four weights, of four rows.
-            let packed = if tensor.dtype.name() == "U8" { 4 } else { 1 };
-            ternary_parameters += elements * packed;
-            parameters += elements * packed;
-            rows += tensor.shape.first().map_or(0, |&rows| rows as u64) * packed;
-            ternary_bytes += bytes;
-        } else {
-            parameters += elements;
+        bar.update(done + 1, total);
+    }
+    Ok(values)
+}
+
+/// Keys and values of a GGUF file, a line each.
+fn metadata(checkpoint: &Checkpoint) -> BTreeMap<String, String> {
+    let Ok(gguf) = checkpoint.gguf() else { return BTreeMap::new() };
+    let entries = gguf.metadata().entries().iter();
+    entries.map(|(key, value)| ((*key).to_owned(), output::one_line(&value.to_string()))).collect()
+}
+
+fn describe(config: &ModelConfig, checkpoint: &Checkpoint, context: Option<usize>) -> Description {
+    let files = checkpoint.model_files().weights();
+    let (mut parameters, mut ternary_parameters, mut rows, mut ternary_bytes) =
+        (0u64, 0u64, 0u64, 0u64);
+    for entry in checkpoint.tensors() {
+        let elements = entry.elements() as u64;
+        parameters += elements;
+        if entry.masters || entry.encoding.is_some_and(Encoding::is_ternary) {
+            ternary_parameters += elements;
+            rows += entry.rows_and_columns()[0] as u64;
+            let scale = files.info(&format!("{}_scale", entry.name));
+            ternary_bytes += (entry.bytes + scale.map_or(0, |scale| scale.bytes)) as u64;
         }
     }
+    let total_bytes: u64 = files.tensors().map(|tensor| tensor.bytes as u64).sum();
 
     let context = context.unwrap_or_else(|| config.max_position_embeddings.min(DEFAULT_CONTEXT));
     let wide = |size: usize| size as u64;
@@ -196,19 +234,7 @@ fn describe(
         vocab_size: config.vocab_size,
         max_position_embeddings: config.max_position_embeddings,
         tie_word_embeddings: config.tie_word_embeddings,
-        weight_format: match config.weight_format {
-            WeightFormat::Dense => "dense",
-            WeightFormat::ByTensor => "as each tensor's type says",
-            WeightFormat::Ternary { mode: QuantizationMode::Online, .. } => {
-                "float masters, ternary when loaded"
-            }
-            WeightFormat::Ternary { scale: ScaleConvention::Multiply, .. } => {
-                "packed ternary, scales multiply"
-            }
-            WeightFormat::Ternary { scale: ScaleConvention::Divide, .. } => {
-                "packed ternary, scales divide"
-            }
-        },
+        weight_format: weight_format(config, checkpoint),
         parameters,
         ternary_parameters,
         bits_per_parameter: per(total_bytes, parameters).unwrap_or(0.0),
@@ -224,6 +250,33 @@ fn describe(
                 .fold(ternary_weight_bytes, u64::saturating_add),
         },
     }
+}
+
+fn weight_format(config: &ModelConfig, checkpoint: &Checkpoint) -> String {
+    let text = match config.weight_format {
+        WeightFormat::Dense => "dense",
+        WeightFormat::Ternary { mode: QuantizationMode::Online, .. } => {
+            "float masters, ternary when loaded"
+        }
+        WeightFormat::Ternary { scale: ScaleConvention::Multiply, .. } => {
+            "packed ternary, scales multiply"
+        }
+        WeightFormat::Ternary { scale: ScaleConvention::Divide, .. } => {
+            "packed ternary, scales divide"
+        }
+        WeightFormat::ByTensor => {
+            let mut counts: Vec<(StoredType, usize)> = Vec::new();
+            for tensor in checkpoint.model_files().weights().tensors() {
+                match counts.iter_mut().find(|(dtype, _)| *dtype == tensor.dtype) {
+                    Some((_, count)) => *count += 1,
+                    None => counts.push((tensor.dtype, 1)),
+                }
+            }
+            let counts = counts.iter().map(|(dtype, count)| format!("{count} of {dtype}"));
+            return counts.collect::<Vec<_>>().join(", ");
+        }
+    };
+    text.to_owned()
 }
 
 impl Report<'_> {
@@ -262,7 +315,7 @@ impl Report<'_> {
                     millions(d.ternary_parameters)
                 ),
             );
-            line("weights", d.weight_format.to_owned());
+            line("weights", d.weight_format.clone());
             let ternary =
                 d.bits_per_ternary_weight.map(|bits| format!("; {bits:.3} per ternary weight"));
             line(
@@ -287,20 +340,53 @@ impl Report<'_> {
             line("unsupported", reason.clone());
         }
         line("tensors", format!("{} in {}", self.tensors.len(), output::bytes(self.file_bytes)));
+        if !self.metadata.is_empty() {
+            text += "\nmetadata\n";
+            for (key, value) in &self.metadata {
+                let _ = writeln!(text, "  {} = {value}", output::one_line(key));
+            }
+        }
         text.push('\n');
+        let mut tree = Tree::default();
+        for tensor in &self.tensors {
+            tree.add(tensor.name, tensor.bytes as u64, tensor.line());
+        }
+        text + &tree.text()
+    }
+}
 
-        let names: Vec<_> =
-            self.tensors.iter().map(|tensor| output::one_line(tensor.name)).collect();
-        let name_width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-        for (tensor, name) in self.tensors.iter().zip(&names) {
-            let shape = format!("{:?}", tensor.shape);
-            let _ = writeln!(
-                text,
-                "{name:<name_width$}  {:<5} {shape:<16} {:>12}",
-                tensor.dtype, tensor.bytes
+impl TensorReport<'_> {
+    fn line(&self) -> String {
+        let shape = format!("{:?}", self.shape);
+        let mut line =
+            format!("{:<7} {shape:<16} {:>9}", self.dtype, output::bytes(self.bytes as u64));
+        let Some(values) = &self.values else { return line };
+        if let Some(codes) = values.codes {
+            let all = codes.iter().sum::<u64>().max(1) as f64;
+            let share = |count: u64| 100.0 * count as f64 / all;
+            let _ = write!(
+                line,
+                "  −1 {:.1} %, 0 {:.1} %, 1 {:.1} %",
+                share(codes[0]),
+                share(codes[1]),
+                share(codes[2])
+            );
+            match values.scales {
+                Some([low, high]) if low == high => _ = write!(line, ", scale {low}"),
+                Some([low, high]) => _ = write!(line, ", scales {low} to {high}"),
+                None => {}
+            }
+        } else {
+            let _ = write!(
+                line,
+                "  {:.4} to {:.4}, mean {:.2e}, deviation {:.2e}",
+                values.min, values.max, values.mean, values.standard_deviation
             );
         }
-        text
+        if values.not_finite > 0 {
+            let _ = write!(line, ", {} not finite", values.not_finite);
+        }
+        line
     }
 }
 

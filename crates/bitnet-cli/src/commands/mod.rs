@@ -2,8 +2,15 @@
 
 pub(crate) mod bench;
 pub(crate) mod chat;
+pub(crate) mod convert;
 pub(crate) mod devices;
 pub(crate) mod eval;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod perplexity;
+mod quantization_page;
+pub(crate) mod quantize;
+mod tensor_file;
+mod tensor_tree;
+pub(crate) mod verify;
+mod write_checkpoint;

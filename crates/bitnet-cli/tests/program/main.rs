@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod chat;
+mod checkpoints;
 mod eval;
 mod generate;
 mod measurements;

@@ -163,7 +163,7 @@ fn inspect_shows_a_model_that_cannot_run() {
     assert_eq!(report["tensors"].as_array().map(Vec::len), Some(20));
     let text = run(&["inspect", model.path()]);
     assert!(text.text().contains("MambaForCausalLM"));
-    assert!(text.text().contains("model.embed_tokens.weight"));
+    assert!(text.text().contains("embed_tokens.weight"));
 }
 
 #[test]
