@@ -44,7 +44,17 @@ impl<T> Chain<T> {
 
     /// The items, without those that were replaced.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        let nodes = std::iter::successors(self.first.get(), |node| node.next.get());
-        nodes.filter(|node| !node.is_withdrawn.load(Acquire)).map(|node| &node.item)
+        let mut link = &self.first;
+        std::iter::from_fn(move || {
+            loop {
+                let node = link.get()?;
+                // Before the next one is looked for: what took this one's place is behind it.
+                let is_withdrawn = node.is_withdrawn.load(Acquire);
+                link = &node.next;
+                if !is_withdrawn {
+                    return Some(&node.item);
+                }
+            }
+        })
     }
 }
