@@ -39,8 +39,9 @@ pub struct ChatTemplate {
 
 const NAME: &str = "chat_template";
 
-/// Instructions that one rendering may execute: several thousand messages' worth.
-const FUEL: u64 = 5_000_000;
+/// What one rendering may spend, an instruction costing 1 and 64 bytes as much: several thousand
+/// messages' worth, and well under a second and 64 MB for a template that never ends.
+const FUEL: u64 = 1_000_000;
 
 impl ChatTemplate {
     /// Compiles a template; `bos_token` and `eos_token` are what it sees under these names (empty

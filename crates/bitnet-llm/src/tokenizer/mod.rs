@@ -89,6 +89,15 @@ impl Tokenizer {
         tokenizer_json: &[u8],
         tokenizer_config: Option<&[u8]>,
     ) -> Result<Self, TokenizerError> {
+        unwound(|| Self::load_json(tokenizer_json, tokenizer_config)).unwrap_or_else(|| {
+            Err(TokenizerError::Load { file: TOKENIZER_FILE, reason: "is malformed".into() })
+        })
+    }
+
+    fn load_json(
+        tokenizer_json: &[u8],
+        tokenizer_config: Option<&[u8]>,
+    ) -> Result<Self, TokenizerError> {
         let load = |file: &'static str, reason: String| TokenizerError::Load { file, reason };
         let mut tokenizer = tokenizers::Tokenizer::from_bytes(tokenizer_json)
             .map_err(|e| load(TOKENIZER_FILE, e.to_string()))?;
@@ -303,8 +312,16 @@ pub enum TokenizerError {
     NoBos,
 }
 
+/// What `f` returns; `None` where the crate `tokenizers` panics in it, as it does on some malformed
+/// vocabularies instead of refusing them.
+fn unwound<T>(f: impl FnOnce() -> T) -> Option<T> {
+    // What `f` leaves behind half done is dropped, or only read by it.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).ok()
+}
+
 fn encode_plain(tokenizer: &tokenizers::Tokenizer, text: &str) -> Result<Vec<u32>, TokenizerError> {
-    let encoding = tokenizer.encode_fast(text, false);
+    let malformed = || TokenizerError::Encode { reason: "the vocabulary is malformed".into() };
+    let encoding = unwound(|| tokenizer.encode_fast(text, false)).ok_or_else(malformed)?;
     let encoding = encoding.map_err(|e| TokenizerError::Encode { reason: e.to_string() })?;
     Ok(encoding.get_ids().to_vec())
 }
