@@ -84,13 +84,29 @@ const NO_CASES: Reasons = &[
             "unpack",
         ],
     ),
+    (
+        "weights as files have them: tests/blocks.rs of the kernels and tensors, which read what the \
+         gguf package writes",
+        &["block_bytes", "from_i2_s", "grouped_from_parts", "grouped_parts"],
+    ),
     ("quantile_with, interpolated", &["quantile"]),
 ];
 
 /// Without an example: what one word says.
 const NO_EXAMPLE: Reasons = &[
     ("one word says it", &["device", "dtype", "element_count", "has_grad", "layout", "rank"]),
-    ("for backends", &["host_data", "host_data_mut", "storage", "ternary_parts"]),
+    (
+        "for backends and readers of files",
+        &[
+            "from_i2_s",
+            "grouped_from_parts",
+            "grouped_parts",
+            "host_data",
+            "host_data_mut",
+            "storage",
+            "ternary_parts",
+        ],
+    ),
     ("parts of a quantized activation", &["codes", "features", "scales", "sums"]),
 ];
 
