@@ -46,6 +46,14 @@ pub(crate) struct EngineArguments {
     pub(crate) device: Option<String>,
 }
 
+impl EngineArguments {
+    /// Makes threads and memory of the process as asked for: once, before anything computes.
+    pub(crate) fn apply(&self) -> anyhow::Result<()> {
+        self.threads.apply();
+        self.memory.apply()
+    }
+}
+
 /// How many threads compute.
 #[derive(Args, Clone)]
 pub(crate) struct ThreadArguments {
@@ -76,7 +84,7 @@ pub(crate) struct MemoryArguments {
 
 impl MemoryArguments {
     /// Makes the memory pool of the process.
-    pub(crate) fn apply(&self) -> anyhow::Result<()> {
+    fn apply(&self) -> anyhow::Result<()> {
         let mut config = PoolConfig::from_env()?;
         config.limit_bytes = self.memory_limit.or(config.limit_bytes);
         HybridMemoryPool::configure_global(config)?;

@@ -24,20 +24,19 @@ pub(crate) fn files(path: Option<&std::path::Path>) -> Result<(ModelFiles, Strin
 
 /// Loads the model that was asked for, with a progress bar where that is long.
 pub(crate) fn load(arguments: &ModelArguments, quiet: bool) -> Result<(Arc<Model>, String)> {
+    arguments.engine.apply()?;
     with_options(&arguments.engine, quiet, |options| {
         let (files, name) = files(arguments.model.as_deref())?;
         Ok((Model::from_files(&files, options)?, name))
     })
 }
 
-/// Calls `make` with the options that were asked for.
+/// Calls `make` with the options that were asked for, once they [apply](EngineArguments::apply).
 pub(crate) fn with_options<T>(
     arguments: &EngineArguments,
     quiet: bool,
     make: impl FnOnce(&LoadOptions<'_>) -> Result<T>,
 ) -> Result<T> {
-    arguments.threads.apply();
-    arguments.memory.apply()?;
     let bar = RefCell::new(LazyBar::new("loading layers", quiet));
     let progress = |progress: Progress| bar.borrow_mut().update(progress.done, progress.total);
     make(&LoadOptions {

@@ -78,19 +78,16 @@ impl FormatError {
     }
 }
 
-/// A name from a file made fit for a terminal: control characters escaped, length bounded.
+/// A name from a file made fit for a terminal: control characters escaped, then its length bounded.
 pub(crate) fn printable(name: &str) -> String {
     const LONGEST: usize = 120;
-    let mut shown: String = name
-        .chars()
-        .take(LONGEST)
-        .flat_map(|c| {
-            let control = c.is_control();
-            let escaped = control.then(|| c.escape_default());
-            escaped.into_iter().flatten().chain((!control).then_some(c))
-        })
-        .collect();
-    if name.chars().nth(LONGEST).is_some() {
+    let mut escaped = name.chars().flat_map(|c| {
+        let control = c.is_control();
+        let escape = control.then(|| c.escape_default());
+        escape.into_iter().flatten().chain((!control).then_some(c))
+    });
+    let mut shown: String = escaped.by_ref().take(LONGEST).collect();
+    if escaped.next().is_some() {
         shown.push('…');
     }
     if shown.is_empty() {

@@ -225,7 +225,7 @@ fn errors_name_file_tensor_and_reason() -> TestResult {
         (rename(("blk.1.ffn_up.weight", None)), "tensor blk.1.ffn_up.weight: is missing"),
         (
             rename(("blk.1.ffn_up.weight", Some("blk.7.ffn_up.weight"))),
-            "tensor blk.7.ffn_up.weight: the configuration has 2 layers",
+            "tensor blk.7.ffn_up.weight: the configuration has 2 layers (block_count)",
         ),
         (
             rename(("blk.1.ffn_up.weight", Some("blk.1.ffn_up.bias"))),

@@ -150,10 +150,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let quiet = arguments.output.quiet;
     let started = Instant::now();
     let (model, name) = match arguments.synthetic {
-        Some(synthetic) => loading::with_options(&arguments.model.engine, quiet, |options| {
-            let config = ModelConfig::from_json(synthetic.config())?;
-            Ok((Model::synthetic(config, SEED, options)?, synthetic.name().to_owned()))
-        })?,
+        Some(synthetic) => {
+            arguments.model.engine.apply()?;
+            loading::with_options(&arguments.model.engine, quiet, |options| {
+                let config = ModelConfig::from_json(synthetic.config())?;
+                Ok((Model::synthetic(config, SEED, options)?, synthetic.name().to_owned()))
+            })?
+        }
         None => loading::load(&arguments.model, quiet)?,
     };
     let load_seconds = started.elapsed().as_secs_f64();

@@ -51,7 +51,8 @@ impl Tree {
         for line in &lines {
             let (depth, name, rest) = line;
             let space = widest - width(line);
-            let _ = writeln!(text, "{:1$}{name}{:2$}  {rest}", "", 2 * depth, space);
+            let indent = 2 * depth;
+            let _ = writeln!(text, "{:indent$}{name}{:space$}  {rest}", "", "");
         }
         text
     }

@@ -97,7 +97,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             bail!("there is nothing to compare with: name a second model or --other-device")
         }
     };
-    arguments.engine.threads.apply();
+    arguments.engine.apply()?;
     let weights = match &arguments.second {
         None => None,
         Some(second) => {

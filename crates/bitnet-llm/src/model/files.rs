@@ -225,11 +225,11 @@ impl ModelFiles {
         template.map_err(|error| self.fault(error.to_string()))
     }
 
-    /// What its configuration is called in errors.
-    pub(super) fn config_name(&self) -> &'static str {
+    /// What says how many tokens there are, in errors: for the tokenizer and for the embedding.
+    pub(super) fn sources_of_vocab_size(&self) -> (&'static str, &'static str) {
         match self.description {
-            Description::HuggingFace { .. } => "vocab_size in config.json",
-            Description::Gguf => "the rows of token_embd.weight",
+            Description::HuggingFace { .. } => ("tokenizer.json", "vocab_size in config.json"),
+            Description::Gguf => ("tokenizer.ggml.tokens", "the rows of token_embd.weight"),
         }
     }
 

@@ -119,7 +119,8 @@ impl Loader<'_> {
             let Some(rest) = name.strip_prefix("model.layers.") else { continue };
             let index = rest.split('.').next().and_then(|index| index.parse::<usize>().ok());
             if index.is_some_and(|index| index >= layers) {
-                return refuse(&format!("the configuration has {layers} layers"));
+                let key = if is_gguf { "block_count" } else { "num_hidden_layers" };
+                return refuse(&format!("the configuration has {layers} layers ({key})"));
             }
             let has = |part: &str| rest.contains(part);
             if rest.ends_with(".bias") {

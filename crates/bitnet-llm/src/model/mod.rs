@@ -117,11 +117,11 @@ impl Model {
         let bos = config.bos_token_id.or(generation_config.bos_token_id);
         let tokenizer = files.tokenizer(bos)?;
         if tokenizer.vocab_size() > config.vocab_size {
+            let (vocabulary, rows) = files.sources_of_vocab_size();
             return Err(files.fault(format!(
-                "the tokenizer has {} tokens, the embedding only {} ({})",
+                "{vocabulary} has {} tokens, the embedding only {} ({rows})",
                 tokenizer.vocab_size(),
                 config.vocab_size,
-                files.config_name()
             )));
         }
         let chat_template = files.chat_template(&tokenizer)?;

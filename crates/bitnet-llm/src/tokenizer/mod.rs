@@ -170,7 +170,9 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizerError::Decode`] where the tokenizer's decoder fails.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, TokenizerError> {
-        let decoded = self.shared.tokenizer.decode(ids, skip_special);
+        let malformed = || TokenizerError::Decode { reason: "the vocabulary is malformed".into() };
+        let decoded = unwound(|| self.shared.tokenizer.decode(ids, skip_special));
+        let decoded = decoded.ok_or_else(malformed)?;
         decoded.map_err(|e| TokenizerError::Decode { reason: e.to_string() })
     }
 
