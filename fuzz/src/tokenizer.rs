@@ -22,7 +22,6 @@ fn load(data: &[u8]) -> Option<Tokenizer> {
 }
 
 /// Lets panics of the crate `tokenizers` unwind; any other ends the process, as the fuzzer wants.
-#[allow(dead_code)] // the replayed corpus needs no hook
 pub fn let_loading_unwind() {
     let stop = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
