@@ -1,4 +1,5 @@
-//! Ternary and int8 products at the shapes of BitNet b1.58 2B-4T, each tier, 1 and 2 threads.
+//! Ternary and int8 products at the shapes of BitNet b1.58 2B-4T, each tier and encoding, 1 and 2
+//! threads.
 //!
 //! Decode is measured over as many matrices as exceed the caches, in rotation; prefill is 512
 //! tokens, 128 on the tiers below AVX-512.
@@ -7,11 +8,12 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use bitnet_kernels::int8::{self, Int8Matrix};
-use bitnet_kernels::ternary::{self, TernaryMatrix, TiledLayout, pack_tiled};
+use bitnet_kernels::ternary::{self, TernaryMatrix, TileEncoding, TiledLayout, pack_tiled};
 use bitnet_kernels::{Cpu, Isa, QuantizedRows, parallel};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const SHAPES: [(usize, usize); 3] = [(2560, 2560), (6912, 2560), (2560, 6912)];
+const ENCODINGS: [TileEncoding; 2] = [TileEncoding::TwoBit, TileEncoding::FiveBit];
 const STREAM_BYTES: usize = 256 << 20;
 
 struct Activations {
@@ -47,6 +49,13 @@ fn tiled_codes(layout: TiledLayout) -> Vec<u8> {
     codes
 }
 
+/// The matrices to measure.
+fn layouts() -> impl Iterator<Item = TiledLayout> {
+    SHAPES.into_iter().flat_map(|(rows, cols)| {
+        ENCODINGS.map(|encoding| TiledLayout::new(encoding, rows, cols).expect("a small shape"))
+    })
+}
+
 /// The tiers to measure: not the portable one, which would take minutes.
 fn tiers() -> impl Iterator<Item = (Cpu, usize)> {
     let fast = Cpu::available().iter().filter(|cpu| cpu.isa() != Isa::Scalar);
@@ -55,8 +64,8 @@ fn tiers() -> impl Iterator<Item = (Cpu, usize)> {
 
 fn decode(c: &mut Criterion) {
     let mut group = c.benchmark_group("ternary decode");
-    for (rows, cols) in SHAPES {
-        let layout = TiledLayout::new(rows, cols).expect("a small shape");
+    for layout in layouts() {
+        let (rows, cols) = (layout.rows(), layout.cols());
         let count = STREAM_BYTES / layout.byte_len();
         let matrices: Vec<Vec<u8>> = (0..count).map(|_| tiled_codes(layout)).collect();
         let scales = vec![0.5; rows];
@@ -65,7 +74,8 @@ fn decode(c: &mut Criterion) {
         group.throughput(Throughput::Bytes(layout.byte_len() as u64));
         for (cpu, threads) in tiers() {
             parallel::set_num_threads(threads);
-            let id = BenchmarkId::new(format!("{rows}x{cols}"), format!("{cpu}/{threads}"));
+            let id = format!("{rows}x{cols}, {:?}", layout.encoding());
+            let id = BenchmarkId::new(id, format!("{cpu}/{threads}"));
             let mut next = 0;
             group.bench_function(id, |b| {
                 b.iter(|| {
@@ -81,16 +91,16 @@ fn decode(c: &mut Criterion) {
 
 fn prefill(c: &mut Criterion) {
     let mut group = c.benchmark_group("ternary prefill");
-    for (rows, cols) in SHAPES {
-        let layout = TiledLayout::new(rows, cols).expect("a small shape");
+    for layout in layouts() {
+        let (rows, cols) = (layout.rows(), layout.cols());
         let (codes, scales) = (tiled_codes(layout), vec![0.5; rows]);
         let w = TernaryMatrix::new(layout, &codes, &scales).expect("the matrix is as described");
         for (cpu, threads) in tiers() {
             parallel::set_num_threads(threads);
-            let tokens = if cpu.isa() == Isa::Avx512 { 512 } else { 128 };
+            let tokens = if cpu.isa() >= Isa::Avx512 { 512 } else { 128 };
             let x = Activations::new(tokens, cols);
             let mut out = vec![0.0; tokens * rows];
-            let id = format!("{rows}x{cols}, {tokens} tokens");
+            let id = format!("{rows}x{cols}, {:?}, {tokens} tokens", layout.encoding());
             group.throughput(Throughput::Elements((tokens * rows * cols) as u64));
             group.bench_function(BenchmarkId::new(id, format!("{cpu}/{threads}")), |b| {
                 b.iter(|| ternary::gemm(cpu, &w, &x.rows(), black_box(&mut out)));

@@ -8,11 +8,13 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use bitnet_kernels::int8::{self, Int8Matrix};
-use bitnet_kernels::ternary::{self, TernaryMatrix, TiledLayout, pack_tiled};
+use bitnet_kernels::ternary::{self, TernaryMatrix, TileEncoding, TiledLayout, pack_tiled};
 use bitnet_kernels::{Cpu, Isa, QuantizedRows, parallel};
 
 /// The projections of BitNet b1.58 2B-4T, as (rows, columns).
 const SHAPES: [(usize, usize); 3] = [(2560, 2560), (6912, 2560), (2560, 6912)];
+
+const ENCODINGS: [TileEncoding; 2] = [TileEncoding::TwoBit, TileEncoding::FiveBit];
 
 /// Weights larger than any last-level cache, so that they come from memory.
 const STREAM_BYTES: usize = 256 << 20;
@@ -24,19 +26,22 @@ fn main() {
         println!("\n{threads} thread(s)");
         read_memory();
         for &cpu in Cpu::available() {
-            decode(cpu);
             output_head(cpu);
-            for (rows, cols) in SHAPES {
-                let batches: &[usize] = match cpu.isa() {
-                    Isa::Avx512 => &[1, 2, 4, 12, 13, 512],
-                    _ => &[1, 4, 128],
-                };
-                for &tokens in batches {
-                    in_cache(cpu, rows, cols, tokens);
+            for encoding in ENCODINGS {
+                println!("{cpu}, {encoding:?}");
+                decode(cpu, encoding);
+                for (rows, cols) in SHAPES {
+                    let batches: &[usize] = match cpu.isa() {
+                        Isa::Scalar | Isa::Avx2 => &[1, 4, 128],
+                        _ => &[1, 2, 4, 12, 13, 512],
+                    };
+                    for &tokens in batches {
+                        in_cache(cpu, encoding, rows, cols, tokens);
+                    }
                 }
             }
         }
-        packing();
+        ENCODINGS.into_iter().for_each(packing);
     }
 }
 
@@ -52,9 +57,9 @@ fn read_memory() {
 }
 
 /// One token against as many matrices as exceed the caches, in turn.
-fn decode(cpu: Cpu) {
+fn decode(cpu: Cpu, encoding: TileEncoding) {
     let (rows, cols) = (6912, 2560);
-    let layout = TiledLayout::new(rows, cols).unwrap();
+    let layout = TiledLayout::new(encoding, rows, cols).unwrap();
     let count = STREAM_BYTES / layout.byte_len();
     let matrices: Vec<Vec<u8>> = (0..count).map(|_| codes(layout)).collect();
     let scales = vec![0.5; rows];
@@ -67,7 +72,11 @@ fn decode(cpu: Cpu) {
         }
     });
     let bytes = count * layout.byte_len();
-    println!("{cpu}: decode, {count} × {rows}×{cols}   {:6.1} GB/s", bytes as f64 / time / 1e9);
+    println!(
+        "decode, {count} × {rows}×{cols}   {:6.1} GB/s, {:7.1} G products/s",
+        bytes as f64 / time / 1e9,
+        (count * rows * cols) as f64 / time / 1e9
+    );
 }
 
 /// One token against the output head of BitNet b1.58 2B-4T in int8.
@@ -89,29 +98,29 @@ fn output_head(cpu: Cpu) {
 }
 
 /// The same matrix again and again: what the instructions allow.
-fn in_cache(cpu: Cpu, rows: usize, cols: usize, tokens: usize) {
-    let layout = TiledLayout::new(rows, cols).unwrap();
+fn in_cache(cpu: Cpu, encoding: TileEncoding, rows: usize, cols: usize, tokens: usize) {
+    let layout = TiledLayout::new(encoding, rows, cols).unwrap();
     let (codes, scales) = (codes(layout), vec![0.5; rows]);
     let w = TernaryMatrix::new(layout, &codes, &scales).unwrap();
     let x = Activations::new(tokens, cols);
     let mut out = vec![0.0; rows * tokens];
     let time = best(5, || ternary::gemm(cpu, &w, &x.rows(), black_box(&mut out)));
     println!(
-        "{cpu}: {tokens:3} token(s) × {rows}×{cols}   {:7.1} G products/s, {:9.1} us",
+        "{tokens:3} token(s) × {rows}×{cols}   {:7.1} G products/s, {:9.1} us",
         (rows * cols * tokens) as f64 / time / 1e9,
         time * 1e6
     );
 }
 
-fn packing() {
-    let layout = TiledLayout::new(20_480, 2560).unwrap();
+fn packing(encoding: TileEncoding) {
+    let layout = TiledLayout::new(encoding, 20_480, 2560).unwrap();
     let row: Vec<i8> = (0..2560).map(|i| (i * i % 3) as i8 - 1).collect();
     let mut out = vec![0; layout.byte_len()];
     let fill = |_: usize, values: &mut [i8]| values.copy_from_slice(&row);
     let time = best(3, || pack_tiled(layout, &mut out, fill).unwrap());
     let weights = (20_480 * 2560) as f64;
-    println!("packing, rows from cache   {:6.2} G weights/s", weights / time / 1e9);
-    let time = best(3, || assert!(ternary::are_codes_ternary(black_box(&out))));
+    println!("{encoding:?}: packing, rows from cache   {:6.2} G weights/s", weights / time / 1e9);
+    let time = best(3, || assert!(ternary::are_tiles_ternary(encoding, black_box(&out))));
     println!("check of codes             {:6.2} GB/s", out.len() as f64 / time / 1e9);
 }
 

@@ -18,8 +18,10 @@ pub enum Isa {
     Scalar,
     /// x86-64 with AVX2, FMA and F16C (Haswell 2013, Zen 2017, and later).
     Avx2,
-    /// x86-64 with AVX-512 F, BW, DQ, VL and VNNI (Ice Lake 2019, Zen 4 2022, and later).
+    /// x86-64 with AVX-512 F, BW, DQ, VL and VNNI (Cascade Lake 2019 and later).
     Avx512,
+    /// The same with VBMI (Ice Lake 2019, Zen 4 2022, and later).
+    Avx512Vbmi,
 }
 
 impl Isa {
@@ -29,6 +31,7 @@ impl Isa {
             Isa::Scalar => "scalar",
             Isa::Avx2 => "avx2",
             Isa::Avx512 => "avx512-vnni",
+            Isa::Avx512Vbmi => "avx512-vbmi",
         }
     }
 }
@@ -53,7 +56,7 @@ pub struct Cpu {
 
 impl Cpu {
     /// The best tier of this CPU, or the lower one named by `BITNET_ISA` (`scalar`, `avx2`,
-    /// `avx512-vnni`). A name that this CPU does not support changes nothing;
+    /// `avx512-vnni`, `avx512-vbmi`). A name that this CPU does not support changes nothing;
     /// [`from_environment`](Self::from_environment) tells.
     pub fn best() -> Cpu {
         static BEST: OnceLock<Cpu> = OnceLock::new();
@@ -89,7 +92,7 @@ impl Cpu {
     pub fn available() -> &'static [Cpu] {
         static AVAILABLE: OnceLock<Vec<Cpu>> = OnceLock::new();
         AVAILABLE.get_or_init(|| {
-            [Isa::Scalar, Isa::Avx2, Isa::Avx512]
+            [Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Avx512Vbmi]
                 .into_iter()
                 .filter(|&isa| is_detected(isa))
                 .map(|isa| Cpu { isa })
@@ -112,9 +115,12 @@ impl Cpu {
             Isa::Avx2 => unsafe { crate::simd::avx2::run(kernel) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Isa::Avx512 => unsafe { crate::simd::avx512::run(kernel) },
+            Isa::Avx512Vbmi if K::USES_VBMI => unsafe { crate::simd::avx512::run_vbmi(kernel) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above; what has VBMI has the rest.
+            Isa::Avx512 | Isa::Avx512Vbmi => unsafe { crate::simd::avx512::run(kernel) },
             #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx2 | Isa::Avx512 => unreachable!("x86 tiers are never detected here"),
+            _ => unreachable!("x86 tiers are never detected here"),
         }
     }
 }
@@ -143,8 +149,10 @@ fn is_detected(isa: Isa) -> bool {
                 && is_x86_feature_detected!("avx512vl")
                 && is_x86_feature_detected!("avx512vnni")
         }
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vbmi => is_detected(Isa::Avx512) && is_x86_feature_detected!("avx512vbmi"),
         #[cfg(not(target_arch = "x86_64"))]
-        Isa::Avx2 | Isa::Avx512 => false,
+        _ => false,
     }
 }
 

@@ -63,5 +63,5 @@ pub use storage::{
 };
 
 pub use bitnet_kernels::blocks::BlockFormat;
-pub use bitnet_kernels::ternary::I2sBlock;
+pub use bitnet_kernels::ternary::{I2sBlock, TileEncoding};
 pub use tensor::BitNetTensor;

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bitnet_kernels::blocks::BlockFormat;
-use bitnet_kernels::ternary::I2sBlock;
+use bitnet_kernels::ternary::{I2sBlock, TileEncoding};
 
 use crate::error::Result;
 use crate::memory::{HybridMemoryPool, PoolBlock, with_current};
@@ -100,7 +100,8 @@ impl fmt::Debug for HostBuffer {
     }
 }
 
-/// How the codes of a ternary weight are laid out. The codes are two bits each, `t + 1`.
+/// How the codes of a ternary weight are laid out: `t + 1` in two bits, but for `Bytes` and what
+/// `Tiled` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TernaryLayout {
@@ -111,7 +112,7 @@ pub enum TernaryLayout {
     /// bitnet.cpp's: the bytes of an I2_S tensor, its trailer included, in blocks of that many.
     I2S(I2sBlock),
     /// Tiles for the CPU's kernels, see `bitnet_kernels::ternary`.
-    Tiled,
+    Tiled(TileEncoding),
 }
 
 /// A ternary weight `[rows, columns]`: codes in some layout and one scale per row. Both are

@@ -20,6 +20,7 @@ fn tiers() -> Vec<Device> {
                 Isa::Scalar => "cpu-scalar",
                 Isa::Avx2 => "cpu-avx2",
                 Isa::Avx512 => "cpu-avx512",
+                Isa::Avx512Vbmi => "cpu-avx512-vbmi",
                 _ => "cpu-other",
             };
             (cpu, Device::new(kind, 0))

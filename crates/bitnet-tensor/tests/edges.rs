@@ -3,7 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use bitnet_tensor::{BitNetDType, BitNetTensor, Result, Storage, TensorOpError, TernaryLayout};
+use bitnet_tensor::{
+    BitNetDType, BitNetTensor, Result, Storage, TensorOpError, TernaryLayout, TileEncoding,
+};
 
 use BitNetDType::{Bool, F32, I32, U8};
 
@@ -77,10 +79,13 @@ fn foreign_bytes_that_are_no_bool_are_found() -> Result<()> {
 
 #[test]
 fn tiled_codes_are_looked_at() -> Result<()> {
-    let codes = BitNetTensor::full([64], 0xffu8)?;
-    let scales = BitNetTensor::full([16], 1.0f32)?;
-    let weight = BitNetTensor::ternary_from_parts(TernaryLayout::Tiled, codes, scales, [16, 16]);
-    assert!(matches!(weight, Err(TensorOpError::ComputationError(_))), "{weight:?}");
+    for encoding in [TileEncoding::TwoBit, TileEncoding::FiveBit] {
+        let (layout, columns) = (TernaryLayout::Tiled(encoding), encoding.columns());
+        let codes = BitNetTensor::full([encoding.tile_bytes()], 0xffu8)?;
+        let scales = BitNetTensor::full([16], 1.0f32)?;
+        let weight = BitNetTensor::ternary_from_parts(layout, codes, scales, [16, columns]);
+        assert!(matches!(weight, Err(TensorOpError::ComputationError(_))), "{weight:?}");
+    }
     Ok(())
 }
 

@@ -1,15 +1,15 @@
-//! The Avx512 tier of x86-64.
+//! The AVX-512 tiers of x86-64: one code, which differs where VBMI makes it shorter.
 
 use std::arch::x86_64::*;
 
 use super::float::{Float, LANES};
 use super::{Kernel, Simd};
 
-/// Proof that the running CPU has this tier's features. Made only by [`run`].
+/// Proof that the running CPU has this tier's features. Made only by [`run`] and [`run_vbmi`].
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Avx512(());
+pub(crate) struct Avx512<const VBMI: bool>(());
 
-impl Simd for Avx512 {}
+impl<const VBMI: bool> Simd for Avx512<VBMI> {}
 
 /// Functions that are one expression of intrinsics.
 macro_rules! intrinsics {
@@ -23,7 +23,7 @@ macro_rules! intrinsics {
     )*};
 }
 
-impl Float for Avx512 {
+impl<const VBMI: bool> Float for Avx512<VBMI> {
     type F32 = __m512;
     type Mask = __mmask16;
     const WIDE: bool = true;
@@ -102,5 +102,14 @@ impl Float for Avx512 {
 /// The CPU must have the features named in the attribute.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(crate) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run(Avx512(()))
+    kernel.run(Avx512::<false>(()))
+}
+
+/// Runs `kernel` compiled with this tier's instructions and VBMI.
+///
+/// # Safety
+/// The CPU must have the features named in the attribute.
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi")]
+pub(crate) unsafe fn run_vbmi<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Avx512::<true>(()))
 }

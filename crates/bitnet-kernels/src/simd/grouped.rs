@@ -199,7 +199,7 @@ mod x86 {
         }
     }
 
-    impl GroupDot for Avx512 {
+    impl<const VBMI: bool> GroupDot for Avx512<VBMI> {
         type Sums = __m512i;
 
         #[inline(always)]

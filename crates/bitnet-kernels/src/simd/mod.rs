@@ -26,6 +26,9 @@ pub(crate) trait Kernel {
     /// What the computation returns.
     type Output;
 
+    /// Whether the computation gains by AVX-512 VBMI, and so is compiled for that tier too.
+    const USES_VBMI: bool = false;
+
     /// The computation. Implementations are `#[inline(always)]`, and so is every generic
     /// function that they call: only inlined code is compiled with the tier's instructions.
     /// Closures cannot promise that: vector operations stay out of them ([`LaneFn`] instead).

@@ -2,15 +2,12 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{TILE, TILE_BYTES, TiledLayout};
+use super::{TILE_ROWS, TileEncoding, TiledLayout, five_bit, two_bit};
 use crate::parallel;
 use crate::quantized::{OperandError, expect_len};
 
 /// Least number of weights that a thread packs at a time.
 const PIECE: usize = 1 << 18;
-
-/// Sixteen codes of one row as four words: word `j` holds columns `4j .. 4j + 4`.
-const ZERO_ROW: u32 = 0b01_01_01_01 * 0x0101_0101;
 
 /// Packs a matrix, in parallel over blocks of 16 rows.
 ///
@@ -23,9 +20,9 @@ const ZERO_ROW: u32 = 0b01_01_01_01 * 0x0101_0101;
 /// particular codes.
 ///
 /// ```
-/// use bitnet_kernels::ternary::{TiledLayout, pack_tiled, unpack_tiled_row};
+/// use bitnet_kernels::ternary::{TileEncoding, TiledLayout, pack_tiled, unpack_tiled_row};
 /// let weights = [[1i8, -1, 0], [0, 1, 1]];
-/// let layout = TiledLayout::new(2, 3)?;
+/// let layout = TiledLayout::new(TileEncoding::TwoBit, 2, 3)?;
 /// let mut tiled = vec![0; layout.byte_len()];
 /// pack_tiled(layout, &mut tiled, |row, values| values.copy_from_slice(&weights[row]))?;
 /// let mut row = [0; 3];
@@ -43,27 +40,30 @@ pub fn pack_tiled(
     if out.is_empty() {
         return Ok(());
     }
-    let blocks_per_piece = (PIECE / (block_bytes * 4)).max(1);
+    let pack_row = match layout.encoding() {
+        TileEncoding::TwoBit => two_bit::pack_row,
+        TileEncoding::FiveBit => five_bit::pack_row,
+    };
+    let padded_cols = layout.padded_cols();
+    let blocks_per_piece = (PIECE / (padded_cols * TILE_ROWS)).max(1);
     let bad_row = AtomicUsize::new(usize::MAX);
     parallel::for_each_chunk_mut(out, blocks_per_piece * block_bytes, |piece, bytes| {
         // The columns of padding keep weight 0.
-        let mut row_values = vec![0i8; block_bytes / 4];
+        let mut weights = vec![0i8; padded_cols];
         for (i, block) in bytes.chunks_exact_mut(block_bytes).enumerate() {
-            let first_row = (piece * blocks_per_piece + i) * TILE;
-            for r in 0..TILE {
+            let first_row = (piece * blocks_per_piece + i) * TILE_ROWS;
+            for r in 0..TILE_ROWS {
                 let row = first_row + r;
                 if row < layout.rows() {
-                    fill_row(row, &mut row_values[..layout.cols()]);
-                    if !are_ternary(&row_values) {
+                    fill_row(row, &mut weights[..layout.cols()]);
+                    if !are_ternary(&weights) {
                         bad_row.fetch_min(row, Ordering::Relaxed);
                         return;
                     }
-                    pack_row(block, r, &row_values);
                 } else {
-                    for tile in block.as_chunks_mut::<TILE_BYTES>().0 {
-                        tile[4 * r..][..4].copy_from_slice(&ZERO_ROW.to_le_bytes());
-                    }
+                    weights.fill(0);
                 }
+                pack_row(block, r, &weights);
             }
         }
     });
@@ -78,7 +78,7 @@ pub fn pack_tiled(
 /// # Errors
 /// [`OperandError::Length`] if `tiled` has not `layout.byte_len()` bytes or `out` not
 /// `layout.cols()` elements; [`OperandError::RowOutOfRange`]; [`OperandError::InvalidCode`]
-/// if the row holds a code 3, which [`pack_tiled`] never writes.
+/// if the row's tiles hold a code that [`pack_tiled`] never writes.
 pub fn unpack_tiled_row(
     layout: TiledLayout,
     tiled: &[u8],
@@ -91,19 +91,26 @@ pub fn unpack_tiled_row(
         return Err(OperandError::RowOutOfRange { row, rows: layout.rows() });
     }
     let block_bytes = layout.row_block_bytes();
-    let block = &tiled[row / TILE * block_bytes..][..block_bytes];
-    let mut invalid = 0;
-    for (tile, out) in block.as_chunks::<TILE_BYTES>().0.iter().zip(out.chunks_mut(TILE)) {
-        let packed = &tile[4 * (row % TILE)..][..4];
-        for (j, out) in out.chunks_mut(4).enumerate() {
-            for (value, &byte) in out.iter_mut().zip(packed) {
-                let code = (byte >> (2 * j)) & 3;
-                invalid |= code & (code >> 1);
-                *value = code as i8 - 1;
-            }
-        }
+    let block = &tiled[row / TILE_ROWS * block_bytes..][..block_bytes];
+    let valid = match layout.encoding() {
+        TileEncoding::TwoBit => two_bit::unpack_row(block, row % TILE_ROWS, out),
+        TileEncoding::FiveBit => five_bit::unpack_row(block, row % TILE_ROWS, out),
+    };
+    if valid { Ok(()) } else { Err(OperandError::InvalidCode { row }) }
+}
+
+/// Whether every code of a tiled matrix stands for weights: is one that [`pack_tiled`] writes.
+///
+/// ```
+/// # use bitnet_kernels::ternary::{TileEncoding, are_tiles_ternary};
+/// assert!(are_tiles_ternary(TileEncoding::TwoBit, &[0b10_01_00_10; 64]));
+/// assert!(!are_tiles_ternary(TileEncoding::FiveBit, &[0xff; 320]));
+/// ```
+pub fn are_tiles_ternary(encoding: TileEncoding, tiles: &[u8]) -> bool {
+    match encoding {
+        TileEncoding::TwoBit => are_codes_ternary(tiles),
+        TileEncoding::FiveBit => five_bit::are_codes_valid(tiles),
     }
-    if invalid == 0 { Ok(()) } else { Err(OperandError::InvalidCode { row }) }
 }
 
 /// Whether none of the two-bit codes in `bytes`, four to a byte, is 3, which is no ternary
@@ -132,30 +139,34 @@ pub(super) fn are_ternary(values: &[i8]) -> bool {
     values.iter().fold(0, |most, &v| (v.wrapping_add(1) as u8).max(most)) <= 2
 }
 
-/// Writes one row, padded to whole tiles, as row `r` of the tiles of a row block.
-fn pack_row(block: &mut [u8], r: usize, values: &[i8]) {
-    let groups = values.as_chunks::<TILE>().0;
-    for (tile, values) in block.as_chunks_mut::<TILE_BYTES>().0.iter_mut().zip(groups) {
-        let codes = values.map(|v| v.wrapping_add(1) as u8);
-        // A byte of column group j moves up by 2j bits and stays within its byte.
-        let word = |j: usize| {
-            u32::from_le_bytes([codes[4 * j], codes[4 * j + 1], codes[4 * j + 2], codes[4 * j + 3]])
-        };
-        let packed = word(0) | word(1) << 2 | word(2) << 4 | word(3) << 6;
-        tile[4 * r..][..4].copy_from_slice(&packed.to_le_bytes());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::reference;
+    use super::TileEncoding::{FiveBit, TwoBit};
     use super::*;
 
-    const SHAPES: [(usize, usize); 8] =
-        [(1, 1), (1, 3), (15, 15), (16, 16), (17, 17), (33, 65), (40, 640), (300, 2560)];
+    const SHAPES: [(usize, usize); 10] = [
+        (1, 1),
+        (1, 3),
+        (15, 15),
+        (16, 16),
+        (17, 17),
+        (33, 65),
+        (5, 95),
+        (16, 97),
+        (40, 640),
+        (300, 2560),
+    ];
 
     fn weight(row: usize, col: usize) -> i8 {
         ((row * 7 + col * 13 + row * col) % 3) as i8 - 1
+    }
+
+    fn layouts() -> impl Iterator<Item = TiledLayout> {
+        let encodings = [TwoBit, FiveBit].into_iter();
+        encodings.flat_map(|encoding| {
+            SHAPES.map(|(rows, cols)| TiledLayout::new(encoding, rows, cols).unwrap())
+        })
     }
 
     fn packed(layout: TiledLayout) -> Vec<u8> {
@@ -171,16 +182,15 @@ mod tests {
 
     #[test]
     fn packing_agrees_with_the_definition_of_the_layout() {
-        for (rows, cols) in SHAPES {
-            let layout = TiledLayout::new(rows, cols).unwrap();
+        for layout in layouts() {
             let tiled = packed(layout);
-            assert!(are_codes_ternary(&tiled));
-            let (padded_rows, padded_cols) = (rows.div_ceil(16) * 16, cols.div_ceil(16) * 16);
-            for row in 0..padded_rows {
-                for col in 0..padded_cols {
+            assert!(are_tiles_ternary(layout.encoding(), &tiled));
+            let (rows, cols) = (layout.rows(), layout.cols());
+            for row in 0..rows.next_multiple_of(TILE_ROWS) {
+                for col in 0..layout.padded_cols() {
                     let expected = if row < rows && col < cols { weight(row, col) } else { 0 };
                     let actual = reference::tiled_weight(layout, &tiled, row, col);
-                    assert_eq!(actual, expected, "({row}, {col}) of {rows} × {cols}");
+                    assert_eq!(actual, expected, "({row}, {col}) of {layout:?}");
                 }
             }
         }
@@ -188,48 +198,68 @@ mod tests {
 
     #[test]
     fn unpacking_is_the_inverse_of_packing() {
-        for (rows, cols) in SHAPES {
-            let layout = TiledLayout::new(rows, cols).unwrap();
+        for layout in layouts() {
             let tiled = packed(layout);
-            let mut values = vec![0; cols];
-            for row in 0..rows {
+            let mut values = vec![0; layout.cols()];
+            for row in 0..layout.rows() {
                 unpack_tiled_row(layout, &tiled, row, &mut values).unwrap();
-                assert!((0..cols).all(|col| values[col] == weight(row, col)));
+                assert!((0..layout.cols()).all(|col| values[col] == weight(row, col)));
             }
         }
     }
 
     #[test]
     fn values_that_are_not_ternary_are_refused() {
-        let layout = TiledLayout::new(40, 20).unwrap();
-        let mut tiled = vec![0; layout.byte_len()];
-        for bad in [2, -2, 127, -128] {
-            let result = pack_tiled(layout, &mut tiled, |row, values| {
-                values.fill(0);
-                values[19] = if row == 33 { bad } else { 1 };
-            });
-            assert_eq!(result, Err(OperandError::NotTernary { row: 33 }));
+        for encoding in [TwoBit, FiveBit] {
+            let layout = TiledLayout::new(encoding, 40, 20).unwrap();
+            let mut tiled = vec![0; layout.byte_len()];
+            for bad in [2, -2, 127, -128] {
+                let result = pack_tiled(layout, &mut tiled, |row, values| {
+                    values.fill(0);
+                    values[19] = if row == 33 { bad } else { 1 };
+                });
+                assert_eq!(result, Err(OperandError::NotTernary { row: 33 }));
+            }
+            assert!(pack_tiled(layout, &mut tiled[1..], |_, _| ()).is_err());
         }
-        assert!(pack_tiled(layout, &mut tiled[1..], |_, _| ()).is_err());
     }
 
     #[test]
     fn reading_refuses_bad_rows_lengths_and_codes() {
-        let layout = TiledLayout::new(17, 5).unwrap();
-        let mut tiled = packed(layout);
-        let mut out = [0; 5];
-        assert_eq!(
-            unpack_tiled_row(layout, &tiled, 17, &mut out),
-            Err(OperandError::RowOutOfRange { row: 17, rows: 17 })
-        );
-        assert!(unpack_tiled_row(layout, &tiled, 0, &mut out[1..]).is_err());
-        assert!(unpack_tiled_row(layout, &tiled[1..], 0, &mut out).is_err());
-        tiled[4] |= 0b1100; // Column 4 of row 1.
-        assert_eq!(
-            unpack_tiled_row(layout, &tiled, 1, &mut out),
-            Err(OperandError::InvalidCode { row: 1 })
-        );
-        assert!(!are_codes_ternary(&tiled));
+        for (encoding, byte, bits) in [(TwoBit, 4, 0b1100), (FiveBit, 4, 0xff)] {
+            let layout = TiledLayout::new(encoding, 17, 5).unwrap();
+            let mut tiled = packed(layout);
+            let mut out = [0; 5];
+            assert_eq!(
+                unpack_tiled_row(layout, &tiled, 17, &mut out),
+                Err(OperandError::RowOutOfRange { row: 17, rows: 17 })
+            );
+            assert!(unpack_tiled_row(layout, &tiled, 0, &mut out[1..]).is_err());
+            assert!(unpack_tiled_row(layout, &tiled[1..], 0, &mut out).is_err());
+            tiled[byte] |= bits; // Of row 1.
+            if encoding == FiveBit {
+                tiled[256 + byte] |= 1;
+            }
+            assert_eq!(
+                unpack_tiled_row(layout, &tiled, 1, &mut out),
+                Err(OperandError::InvalidCode { row: 1 })
+            );
+            assert!(!are_tiles_ternary(encoding, &tiled));
+        }
+    }
+
+    #[test]
+    fn every_five_bit_code_is_judged_wherever_it_lies() {
+        for code in 0..32u8 {
+            for slot in 0..8 {
+                for at in [0, 13, 63] {
+                    let mut tile = [0; 320];
+                    tile[64 * (slot / 2) + at] = (code & 15) << (4 * (slot % 2));
+                    tile[256 + at] = (code >> 4) << slot;
+                    assert_eq!(are_tiles_ternary(FiveBit, &tile), code < 27, "{code}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! `s = 127 / max(absmax, 1e-5)` and `code = round_half_even(x · s)`; per weight matrix
 //! `m = max(mean|W|, 1e-5)` and `round_half_even(w · (1/m))`, clamped to ±1.
 
-use super::MAX_COLS;
+use super::layout::MAX_COLS;
 use crate::Cpu;
 use crate::parallel::{self, SharedMut};
 use crate::quantized::QUANTIZED_ROW_ALIGN;

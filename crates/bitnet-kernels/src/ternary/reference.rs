@@ -1,7 +1,7 @@
 //! What the packed layouts and the product mean, as plainly as it can be written. The tests
 //! of every tier compare against this.
 
-use super::TiledLayout;
+use super::{TileEncoding, TiledLayout};
 use crate::quantized::QuantizedRows;
 
 /// The weight at (`row`, `col`) of a tiled matrix, padding included.
@@ -9,10 +9,21 @@ use crate::quantized::QuantizedRows;
 /// # Panics
 /// If the position lies outside `tiled`.
 pub fn tiled_weight(layout: TiledLayout, tiled: &[u8], row: usize, col: usize) -> i8 {
-    let tile = (row / 16) * layout.cols().div_ceil(16) + col / 16;
-    let (r, c) = (row % 16, col % 16);
-    let byte = tiled[64 * tile + 4 * r + c % 4];
-    ((byte >> (2 * (c / 4))) & 3) as i8 - 1
+    let (columns, tile_bytes) = (layout.encoding().columns(), layout.encoding().tile_bytes());
+    let tile = (row / 16) * layout.cols().div_ceil(columns) + col / columns;
+    let tile = &tiled[tile_bytes * tile..][..tile_bytes];
+    let (r, c) = (row % 16, col % columns);
+    let byte = 4 * r + c % 4;
+    let code = match layout.encoding() {
+        TileEncoding::TwoBit => (tile[byte] >> (2 * (c / 4))) & 3,
+        TileEncoding::FiveBit => {
+            let (slot, digit) = (c / 12, c / 4 % 3);
+            let low = (tile[64 * (slot / 2) + byte] >> (4 * (slot % 2))) & 15;
+            let code = low + 16 * ((tile[256 + byte] >> slot) & 1);
+            [code % 3, code / 3 % 3, code / 9][digit]
+        }
+    };
+    code as i8 - 1
 }
 
 /// Integer products of a row-major matrix of int8 (or ternary) weights with activations:

@@ -8,7 +8,7 @@
 //! | `BITNET_STRATEGY` | as [`SelectionStrategy`] is written | the first device of the chain |
 //! | `BITNET_FALLBACK` | `error`, `warn`, `silent` | `warn` |
 //! | `BITNET_NUM_THREADS` | 1 to 256 | the cores that the process may use |
-//! | `BITNET_ISA` | `scalar`, `avx2`, `avx512-vnni` | the best that the processor has |
+//! | `BITNET_ISA` | `scalar`, `avx2`, `avx512-vnni`, `avx512-vbmi` | the best that the processor has |
 //! | `BITNET_CACHE_DIR` | a folder | the user's folder for caches |
 
 use std::env;

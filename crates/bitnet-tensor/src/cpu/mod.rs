@@ -190,6 +190,6 @@ impl Backend for CpuBackend {
     }
 
     fn prepare_weight(&self, parts: &[&BitNetTensor]) -> Result<BitNetTensor> {
-        quantization::prepare_weight(parts, self.device)
+        quantization::prepare_weight(self.cpu, parts, self.device)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bitnet_kernels::blocks::BlockFormat;
 use bitnet_kernels::grouped::GroupedLayout;
-use bitnet_kernels::ternary::{I2sBlock, i2_s_scale};
+use bitnet_kernels::ternary::{I2sBlock, TiledLayout, are_tiles_ternary, i2_s_scale};
 
 use crate::backend::registry;
 use crate::error::{Result, bail, error};
@@ -270,8 +270,8 @@ impl BitNetTensor {
                 (BitNetDType::U8, (rows / 4).checked_mul(columns))
             }
             TernaryLayout::I2S(block) => (BitNetDType::U8, block.byte_len(rows, columns).ok()),
-            TernaryLayout::Tiled => {
-                let tiles = bitnet_kernels::ternary::TiledLayout::new(rows, columns);
+            TernaryLayout::Tiled(encoding) => {
+                let tiles = TiledLayout::new(encoding, rows, columns);
                 (BitNetDType::U8, tiles.ok().map(|tiles| tiles.byte_len()))
             }
         };
@@ -284,9 +284,9 @@ impl BitNetTensor {
         if !codes.is_contiguous() || !scales.is_contiguous() || codes.device != scales.device {
             bail!(InvalidTensor, NAME, operands, "the parts must be contiguous and on one device");
         }
-        if layout == TernaryLayout::Tiled
+        if let TernaryLayout::Tiled(encoding) = layout
             && matches!(codes.storage, Storage::Host(_))
-            && !bitnet_kernels::ternary::are_codes_ternary(codes.as_slice()?)
+            && !are_tiles_ternary(encoding, codes.as_slice()?)
         {
             bail!(ComputationError, NAME, operands, "a code is none of -1, 0 and 1");
         }

@@ -13,14 +13,16 @@ mod scalar;
 
 /// Integer dot products of one tier. Implementations are `#[inline(always)]`.
 pub(crate) trait DotSimd: Copy {
+    /// Most tokens that are multiplied with a ternary tile as it is unpacked, 1 or 4.
+    const STREAM_TOKENS: usize;
     /// Most tokens of a ternary register block; the registers hold its accumulators.
-    const TERNARY_TOKENS: usize;
+    const PANEL_TOKENS: usize;
     /// Whether there are 32 registers: a ternary register block then spans two row blocks.
     const HAS_32_REGISTERS: bool;
-    /// Tiles that a [`Self::Partial`] can accumulate before it must be added to `i32` sums.
-    const TILES_PER_PARTIAL: usize;
+    /// Planes that a [`Self::Partial`] can accumulate before it must be added to `i32` sums.
+    const PLANES_PER_PARTIAL: usize;
     /// The same for partial sums of a [`Self::placed_plane`].
-    const TILES_PER_PLACED_PARTIAL: usize;
+    const PLANES_PER_PLACED_PARTIAL: usize;
     /// Tokens of an int8 register block (1 or 4), which spans four rows.
     const INT8_TOKENS: usize;
 
@@ -28,6 +30,8 @@ pub(crate) trait DotSimd: Copy {
     type Tile: Copy;
     /// 16 rows × 4 columns of codes, one per byte.
     type Plane: Copy;
+    /// 16 rows × 4 five-bit codes, one per byte.
+    type FiveBitCodes: Copy;
     /// Sixteen partial sums, one per row of a tile.
     type Partial: Copy;
     /// Partial sums of one int8 dot product.
@@ -42,6 +46,21 @@ pub(crate) trait DotSimd: Copy {
 
     /// The codes of columns `4·J .. 4·J + 4` of a tile, `J < 4`.
     fn plane<const J: usize>(self, tile: Self::Tile) -> Self::Plane;
+
+    /// Five-bit codes: bits 0 to 3 are a half of each byte of `line`, the high one if `HALF` is 1; bit
+    /// 4 is bit `slot < 8` of each byte of `last`.
+    fn five_bit_codes<const HALF: usize>(
+        self,
+        line: Self::Tile,
+        last: Self::Tile,
+        slot: usize,
+    ) -> Self::FiveBitCodes;
+
+    /// Digit `DIGIT < 3` of each code `a + 3 · b + 9 · c`: a, b or c. (Of codes from 27 on, c is 3.)
+    fn digit<const DIGIT: usize>(self, codes: Self::FiveBitCodes) -> Self::Plane;
+
+    /// Writes the codes of a plane.
+    fn store_plane(self, plane: Self::Plane, out: &mut [u8; 64]);
 
     /// Zero partial sums.
     fn partial_zero(self) -> Self::Partial;
@@ -93,4 +112,21 @@ pub(crate) trait DotSimd: Copy {
     fn prefetch(self, address: *const u8) {
         let _ = address; // A hint: the portable tier has none.
     }
+}
+
+/// Digit `digit` of every code, again and again: what [`DotSimd::digit`] looks up.
+#[cfg(target_arch = "x86_64")]
+const fn digits<const N: usize>(digit: usize) -> [u8; N] {
+    let mut table = [0; N];
+    let mut code = 0;
+    while code < N {
+        let value = (code % 32) as u8;
+        table[code] = match digit {
+            0 => value % 3,
+            1 => value / 3 % 3,
+            _ => value / 9,
+        };
+        code += 1;
+    }
+    table
 }

@@ -164,7 +164,7 @@ pub(in crate::cpu) fn ternary_linear(
     weight: &BitNetTensor,
     out: &mut BitNetTensor,
 ) -> Result<()> {
-    let Some((TernaryLayout::Tiled, codes, scales)) = weight.ternary_parts() else {
+    let Some((TernaryLayout::Tiled(encoding), codes, scales)) = weight.ternary_parts() else {
         bail!(
             UnsupportedOperation,
             "linear",
@@ -174,7 +174,7 @@ pub(in crate::cpu) fn ternary_linear(
     };
     let (rows, columns) = (weight.shape()[0], weight.shape()[1]);
     let failed = |cause| operand_error("linear", &[weight], cause);
-    let layout = TiledLayout::new(rows, columns).map_err(failed)?;
+    let layout = TiledLayout::new(encoding, rows, columns).map_err(failed)?;
     let matrix =
         TernaryMatrix::new(layout, codes.as_slice()?, scales.as_slice()?).map_err(failed)?;
     with_rows(features, parts, |x| {

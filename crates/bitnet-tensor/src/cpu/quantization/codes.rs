@@ -78,8 +78,8 @@ impl<'a> CodeRows<'a> {
                 unpack_huggingface_row(bytes, rows, columns, row, out)?;
             }
             TernaryLayout::I2S(block) => unpack_i2_s_row(block, bytes, rows, columns, row, out)?,
-            TernaryLayout::Tiled => {
-                unpack_tiled_row(TiledLayout::new(rows, columns)?, bytes, row, out)?;
+            TernaryLayout::Tiled(encoding) => {
+                unpack_tiled_row(TiledLayout::new(encoding, rows, columns)?, bytes, row, out)?;
             }
         }
         Ok(Some(scales[row]))

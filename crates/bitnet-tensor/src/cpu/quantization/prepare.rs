@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use bitnet_kernels::blocks::BlockFormat;
 use bitnet_kernels::grouped::{GroupedLayout, pack_grouped};
-use bitnet_kernels::ternary::{TiledLayout, pack_tiled};
+use bitnet_kernels::Cpu;
+use bitnet_kernels::ternary::{TileEncoding, TiledLayout, pack_tiled};
 
 use super::codes::{CodeRows, fail_if_any, keep_first};
 use crate::cpu::linalg::operand_error;
@@ -17,17 +18,18 @@ use crate::{BitNetDType, BitNetTensor, Device};
 const NAME: &str = "prepare_weight";
 
 pub(in crate::cpu) fn prepare_weight(
+    cpu: Cpu,
     parts: &[&BitNetTensor],
     device: Device,
 ) -> Result<BitNetTensor> {
     if let [weight] = parts {
-        let tiled = matches!(weight.ternary_parts(), Some((TernaryLayout::Tiled, ..)));
+        let tiled = matches!(weight.ternary_parts(), Some((TernaryLayout::Tiled(_), ..)));
         if tiled || weight.grouped_parts().is_some() {
             return Ok((*weight).clone());
         }
     }
     if parts.iter().all(|part| CodeRows::has(part))
-        && let Some(weight) = ternary(parts, device)?
+        && let Some(weight) = ternary(cpu, parts, device)?
     {
         return Ok(weight);
     }
@@ -72,14 +74,15 @@ impl Stack {
 }
 
 /// The parts as one ternary weight; `None` where a row has several scales or other codes.
-fn ternary(parts: &[&BitNetTensor], device: Device) -> Result<Option<BitNetTensor>> {
+fn ternary(cpu: Cpu, parts: &[&BitNetTensor], device: Device) -> Result<Option<BitNetTensor>> {
     let sources: Vec<CodeRows<'_>> =
         parts.iter().map(|part| CodeRows::new(part)).collect::<Result<_>>()?;
     let columns = sources.first().map_or(0, |source| source.columns);
     let stack = Stack::new(sources.iter().map(|source| source.rows));
     let rows = stack.rows();
     let failed = |cause| operand_error(NAME, parts, cause);
-    let tiles = TiledLayout::new(rows, columns).map_err(failed)?;
+    let encoding = TileEncoding::best(cpu, columns);
+    let tiles = TiledLayout::new(encoding, rows, columns).map_err(failed)?;
 
     let mut codes = BitNetTensor::empty([tiles.byte_len()], BitNetDType::U8, device)?;
     let scales: Vec<AtomicU32> = (0..rows).map(|_| AtomicU32::new(0)).collect();
@@ -110,7 +113,7 @@ fn ternary(parts: &[&BitNetTensor], device: Device) -> Result<Option<BitNetTenso
         scales.into_iter().map(|bits| f32::from_bits(bits.into_inner())).collect();
     let scales = BitNetTensor::from_vec(scales, [rows])?.to_device(device)?;
     let shape = [rows, columns];
-    BitNetTensor::ternary_from_parts(TernaryLayout::Tiled, codes, scales, shape).map(Some)
+    BitNetTensor::ternary_from_parts(TernaryLayout::Tiled(encoding), codes, scales, shape).map(Some)
 }
 
 /// The parts, all of one format, as one weight in tiles of groups.

@@ -1,0 +1,229 @@
+//! The two kernels behind [`gemm`](super::gemm()), for every encoding and every tier.
+
+use std::ops::Range;
+
+use super::five_bit::FiveBit;
+use super::panels::Panels;
+use super::two_bit::TwoBit;
+use super::{TILE_ROWS, TernaryMatrix, TileEncoding};
+use crate::simd::{Kernel, Simd};
+
+/// A plane of 16 rows × 4 columns of codes, one per byte.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct Line(pub(super) [u8; 64]);
+
+impl Default for Line {
+    fn default() -> Self {
+        Line([0; 64])
+    }
+}
+
+/// Takes the sums of codes of a token and a row block. Called, not inlined: results need not be
+/// compiled for each tier.
+type FinishSums<'a> = &'a dyn Fn(usize, usize, &mut [i32; TILE_ROWS]);
+
+/// How the planes of a row block come out of its tiles.
+pub(super) trait Encoding {
+    /// `sums[t][row] += Σ code · q` over the columns of a row block and `Q` tokens. `quads[k][t]` are
+    /// the activations of token `t` for columns `4k .. 4k + 4`, of whole tiles.
+    ///
+    /// One stream of weights, which is what the hardware prefetches best.
+    fn stream<S: Simd, const Q: usize>(
+        simd: S,
+        tiles: &[u8],
+        quads: &[[[i8; 4]; Q]],
+        sums: &mut [[i32; TILE_ROWS]; Q],
+    );
+
+    /// Writes plane `k` of a row block to `planes[k][r]`.
+    fn unpack<S: Simd, const R: usize>(simd: S, tiles: &[u8], planes: &mut [[Line; R]], r: usize);
+}
+
+/// How many tokens a tier multiplies in a [`Stream`], and in a panel of [`Blocks`].
+pub(super) struct TokenCounts;
+
+impl Kernel for TokenCounts {
+    type Output = (usize, usize);
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _simd: S) -> (usize, usize) {
+        (S::STREAM_TOKENS, S::PANEL_TOKENS)
+    }
+}
+
+/// Some row blocks × one panel of few tokens.
+pub(super) struct Stream<'a> {
+    pub(super) w: &'a TernaryMatrix<'a>,
+    pub(super) panels: Panels,
+    pub(super) data: &'a [i8],
+    pub(super) row_blocks: Range<usize>,
+    pub(super) finish: FinishSums<'a>,
+}
+
+impl Kernel for Stream<'_> {
+    type Output = ();
+
+    const USES_VBMI: bool = true;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        match self.w.layout().encoding() {
+            TileEncoding::TwoBit => self.run_encoding::<S, TwoBit>(simd),
+            TileEncoding::FiveBit => self.run_encoding::<S, FiveBit>(simd),
+        }
+    }
+}
+
+impl Stream<'_> {
+    #[inline(always)]
+    fn run_encoding<S: Simd, E: Encoding>(&self, simd: S) {
+        match self.panels.tokens(0).len() {
+            1 => self.tokens::<S, E, 1>(simd),
+            _ if S::STREAM_TOKENS == 1 => unreachable!("this tier streams one token"),
+            2 => self.tokens::<S, E, 2>(simd),
+            3 => self.tokens::<S, E, 3>(simd),
+            4 => self.tokens::<S, E, 4>(simd),
+            tokens => unreachable!("a stream for {tokens} tokens"),
+        }
+    }
+
+    #[inline(always)]
+    fn tokens<S: Simd, E: Encoding, const Q: usize>(&self, simd: S) {
+        let quads = self.panels.quads::<Q>(self.data, 0);
+        for block in self.row_blocks.clone() {
+            let mut sums = [[0; TILE_ROWS]; Q];
+            E::stream(simd, row_block(self.w, block), quads, &mut sums);
+            for (token, sums) in sums.iter_mut().enumerate() {
+                (self.finish)(token, block, sums);
+            }
+        }
+    }
+}
+
+/// Some row blocks × some panels. A *register block* is one or two row blocks × a panel: its sums
+/// stay in registers over all columns, each plane is loaded once and used for every token, each quad
+/// of activations is broadcast once and used for every row block.
+pub(super) struct Blocks<'a> {
+    pub(super) w: &'a TernaryMatrix<'a>,
+    pub(super) panels: Panels,
+    pub(super) data: &'a [i8],
+    pub(super) panel_range: Range<usize>,
+    pub(super) row_blocks: Range<usize>,
+    /// Room for the planes of the row blocks, made even.
+    pub(super) planes: &'a mut [Line],
+    pub(super) finish: FinishSums<'a>,
+}
+
+impl Kernel for Blocks<'_> {
+    type Output = ();
+
+    const USES_VBMI: bool = true;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        if S::HAS_32_REGISTERS {
+            self.run_blocks::<S, 2>(simd);
+        } else {
+            self.run_blocks::<S, 1>(simd);
+        }
+    }
+}
+
+impl Blocks<'_> {
+    /// All register blocks, of `R` row blocks each.
+    #[inline(always)]
+    fn run_blocks<S: Simd, const R: usize>(self, simd: S) {
+        let Blocks { w, panels, data, panel_range, row_blocks, planes, finish } = self;
+        let planes = planes.as_chunks_mut::<R>().0;
+        let block_planes = w.layout().padded_cols() / 4;
+        for (i, block) in row_blocks.clone().enumerate() {
+            let planes = &mut planes[i / R * block_planes..][..block_planes];
+            match w.layout().encoding() {
+                TileEncoding::TwoBit => TwoBit::unpack(simd, row_block(w, block), planes, i % R),
+                TileEncoding::FiveBit => FiveBit::unpack(simd, row_block(w, block), planes, i % R),
+            }
+        }
+        let planes = &*planes;
+        for panel in panel_range {
+            for (i, first_block) in row_blocks.clone().step_by(R).enumerate() {
+                let block = Block {
+                    panels,
+                    data,
+                    panel,
+                    planes: &planes[i * block_planes..][..block_planes],
+                    row_blocks: first_block..row_blocks.end.min(first_block + R),
+                    finish,
+                };
+                match panels.tokens(panel).len() {
+                    1 => block.run::<S, 1>(simd),
+                    2 => block.run::<S, 2>(simd),
+                    3 => block.run::<S, 3>(simd),
+                    4 => block.run::<S, 4>(simd),
+                    5 => block.run::<S, 5>(simd),
+                    6 => block.run::<S, 6>(simd),
+                    // A tier of 6 tokens has no larger panels, and no code for them.
+                    size if S::PANEL_TOKENS <= 6 => unreachable!("a panel of {size} tokens"),
+                    7 => block.run::<S, 7>(simd),
+                    8 => block.run::<S, 8>(simd),
+                    9 => block.run::<S, 9>(simd),
+                    10 => block.run::<S, 10>(simd),
+                    11 => block.run::<S, 11>(simd),
+                    12 => block.run::<S, 12>(simd),
+                    size => unreachable!("a panel of {size} tokens"),
+                }
+            }
+        }
+    }
+}
+
+/// A register block: up to `R` row blocks, whose planes are unpacked, × a panel.
+struct Block<'a, const R: usize> {
+    panels: Panels,
+    data: &'a [i8],
+    panel: usize,
+    planes: &'a [[Line; R]],
+    row_blocks: Range<usize>,
+    finish: FinishSums<'a>,
+}
+
+impl<const R: usize> Block<'_, R> {
+    #[inline(always)]
+    fn run<S: Simd, const Q: usize>(&self, simd: S) {
+        let quads = self.panels.quads::<Q>(self.data, self.panel);
+        let mut sums = [[[0; TILE_ROWS]; R]; Q];
+        let chunk = S::PLANES_PER_PARTIAL;
+        for (planes, quads) in self.planes.chunks(chunk).zip(quads.chunks(chunk)) {
+            let mut partials = [[simd.partial_zero(); R]; Q];
+            for (lines, quads) in planes.iter().zip(quads) {
+                let mut plane = [simd.bytes(simd.tile(&lines[0].0)); R];
+                for r in 1..R {
+                    plane[r] = simd.bytes(simd.tile(&lines[r].0));
+                }
+                for t in 0..Q {
+                    for r in 0..R {
+                        partials[t][r] = simd.ternary_dot(partials[t][r], plane[r], &quads[t]);
+                    }
+                }
+            }
+            for t in 0..Q {
+                for r in 0..R {
+                    simd.add_partial(&mut sums[t][r], partials[t][r]);
+                }
+            }
+        }
+        for (token, sums) in self.panels.tokens(self.panel).zip(&mut sums) {
+            // A row block beyond the end is not stored.
+            for (block, sums) in self.row_blocks.clone().zip(sums) {
+                (self.finish)(token, block, sums);
+            }
+        }
+    }
+}
+
+/// The bytes of a row block.
+#[inline(always)]
+fn row_block<'a>(w: &TernaryMatrix<'a>, block: usize) -> &'a [u8] {
+    let bytes = w.layout().row_block_bytes();
+    &w.codes()[block * bytes..][..bytes]
+}
