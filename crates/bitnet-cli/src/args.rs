@@ -29,7 +29,7 @@ pub(crate) struct EngineArguments {
     #[arg(long, value_name = "N")]
     pub(crate) context: Option<usize>,
 
-    /// The last layer with the weights of the file (exact), or with 8 bits (int8): faster. exact also
+    /// The last layer with the weights of the file (exact), or with 6 or 8 bits (int6, int8): faster. exact also
     /// computes weights in blocks of few bits, of all layers, as floats
     #[arg(long, value_name = "PRECISION", default_value_t = HeadPrecision::default(), value_parser = head_precision)]
     pub(crate) output_head: HeadPrecision,

@@ -28,6 +28,7 @@ mod reference;
 pub mod rope;
 mod simd;
 pub mod ternary;
+pub mod tiled;
 
 pub use dispatch::{Cpu, Isa};
 pub use quantized::{OperandError, QUANTIZED_ROW_ALIGN, QuantizedRows};

@@ -145,7 +145,7 @@ pub enum OperandError {
         /// Rows asked for.
         rows: usize,
     },
-    /// The two-bit code 3, which stands for no ternary value.
+    /// A code that stands for no weight.
     InvalidCode {
         /// The row in which it was found.
         row: usize,
@@ -154,6 +154,13 @@ pub enum OperandError {
     NotTernary {
         /// The row in which it was found.
         row: usize,
+    },
+    /// A weight to be packed has too many bits.
+    WeightOutOfRange {
+        /// The row in which it was found.
+        row: usize,
+        /// The largest magnitude that can be packed.
+        most: i8,
     },
     /// A value to be quantized is infinite or NaN.
     NotFinite {
@@ -211,10 +218,13 @@ impl fmt::Display for OperandError {
                 write!(f, "{rows} rows: the Hugging Face packed layout needs a multiple of 4")
             }
             OperandError::InvalidCode { row } => {
-                write!(f, "row {row} holds the two-bit code 3, which is no ternary value")
+                write!(f, "row {row} holds a code that stands for no weight")
             }
             OperandError::NotTernary { row } => {
                 write!(f, "row {row} holds a value other than -1, 0 and 1")
+            }
+            OperandError::WeightOutOfRange { row, most } => {
+                write!(f, "row {row} holds a weight outside of -{most} to {most}")
             }
             OperandError::NotFinite { row } => {
                 write!(f, "row {row} holds a value that is not finite")

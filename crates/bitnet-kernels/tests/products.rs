@@ -1,10 +1,8 @@
-//! Ternary and int8 products of every tier against the naive oracle, bit for bit: edge shapes,
+//! Tiled and int8 products of every tier against the naive oracle, bit for bit: edge shapes,
 //! extreme values, unaligned operands, and random cases.
 
 use bitnet_kernels::int8::{self, Int8Matrix};
-use bitnet_kernels::ternary::{
-    self, TernaryMatrix, TileEncoding, TiledLayout, pack_tiled, reference,
-};
+use bitnet_kernels::tiled::{self, TileEncoding, TiledLayout, TiledMatrix, reference};
 use bitnet_kernels::{Cpu, QuantizedRows, parallel};
 use proptest::prelude::*;
 
@@ -27,14 +25,15 @@ enum Fill {
 }
 
 impl Fill {
-    fn values(self, len: usize, ternary: bool) -> Vec<i8> {
+    /// Values within ±`most`; any with −128 too if that is 127.
+    fn values(self, len: usize, most: i8) -> Vec<i8> {
         match self {
             Fill::Constant(value) => vec![value; len],
             Fill::Random(seed) => {
                 let mut random = Random(seed);
-                let mut value = || match ternary {
-                    true => (random.next() % 3) as i8 - 1,
-                    false => random.next() as i8,
+                let mut value = || match most {
+                    127 => random.next() as i8,
+                    most => (random.next() % (2 * most as u64 + 1)) as i8 - most,
                 };
                 (0..len).map(|_| value()).collect()
             }
@@ -54,7 +53,7 @@ struct Activations {
 impl Activations {
     fn new(tokens: usize, cols: usize, extra_stride: usize, fill: Fill) -> Self {
         let stride = cols.next_multiple_of(64) + extra_stride;
-        let values = fill.values(tokens * cols, false);
+        let values = fill.values(tokens * cols, 127);
         let mut codes = vec![0; 1 + tokens * stride];
         let mut sums = Vec::new();
         for token in 0..tokens {
@@ -80,40 +79,45 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|v| v.to_bits()).collect()
 }
 
-const ENCODINGS: [TileEncoding; 2] = [TileEncoding::TwoBit, TileEncoding::FiveBit];
-
+/// Ternary weights, in each encoding.
 fn check_ternary(rows: usize, x: &Activations, weights: Fill) {
-    let weights = weights.values(rows * x.cols, true);
-    for encoding in ENCODINGS {
+    let weights = weights.values(rows * x.cols, 1);
+    for encoding in TileEncoding::ALL {
         check_encoding(encoding, rows, x, &weights);
     }
 }
 
+/// Weights of six bits.
+fn check_six_bit(rows: usize, x: &Activations, weights: Fill) {
+    let weights = weights.values(rows * x.cols, 31);
+    check_encoding(TileEncoding::SixBit, rows, x, &weights);
+}
+
 fn check_encoding(encoding: TileEncoding, rows: usize, x: &Activations, weights: &[i8]) {
     let layout = TiledLayout::new(encoding, rows, x.cols).unwrap();
-    let mut tiled = vec![0; 1 + layout.byte_len()];
-    pack_tiled(layout, &mut tiled[1..], |row, values| {
+    let mut tiles = vec![0; 1 + layout.byte_len()];
+    tiled::pack(layout, &mut tiles[1..], |row, values| {
         values.copy_from_slice(&weights[row * x.cols..][..x.cols]);
     })
     .unwrap();
     let scales = row_scales(rows);
-    let w = TernaryMatrix::new(layout, &tiled[1..], &scales).unwrap();
+    let w = TiledMatrix::new(layout, &tiles[1..], &scales).unwrap();
     let x = x.rows();
     let expected_sums = reference::product_i32(weights, rows, &x);
     let expected = bits(&reference::product(weights, &scales, &x));
     for &cpu in Cpu::available() {
         let mut sums = vec![i32::MIN; x.rows() * rows];
-        ternary::gemm_i32(cpu, &w, &x, &mut sums);
+        tiled::gemm_i32(cpu, &w, &x, &mut sums);
         let shape = (x.rows(), rows, x.cols());
-        assert!(sums == expected_sums, "{cpu}, tokens × rows × columns {shape:?}");
+        assert!(sums == expected_sums, "{cpu}, {encoding:?}, tokens × rows × columns {shape:?}");
         let mut out = vec![f32::NAN; x.rows() * rows];
-        ternary::gemm(cpu, &w, &x, &mut out);
-        assert!(bits(&out) == expected, "{cpu}, tokens × rows × columns {shape:?}");
+        tiled::gemm(cpu, &w, &x, &mut out);
+        assert!(bits(&out) == expected, "{cpu}, {encoding:?}, tokens × rows × columns {shape:?}");
     }
 }
 
 fn check_int8(rows: usize, x: &Activations, weights: Fill) {
-    let mut weights = weights.values(rows * x.cols, false);
+    let mut weights = weights.values(rows * x.cols, 127);
     weights.insert(0, 0);
     let scales = row_scales(rows);
     let w = Int8Matrix::new(&weights[1..], x.cols, &scales).unwrap();
@@ -140,6 +144,7 @@ fn edge_shapes() {
             let x = Activations::new(tokens, cols, 0, Fill::Random(cols as u64));
             for rows in [0, 1, 15, 16, 17, 33, 80] {
                 check_ternary(rows, &x, Fill::Random(tokens as u64));
+                check_six_bit(rows, &x, Fill::Random(tokens as u64));
                 check_int8(rows, &x, Fill::Random(tokens as u64));
             }
         }
@@ -151,6 +156,7 @@ fn every_number_of_tokens_up_to_three_panels() {
     for tokens in 0..=37 {
         let x = Activations::new(tokens, 100, 64, Fill::Random(3));
         check_ternary(50, &x, Fill::Random(4));
+        check_six_bit(50, &x, Fill::Random(6));
         check_int8(50, &x, Fill::Random(5));
     }
 }
@@ -174,6 +180,9 @@ fn extreme_values_neither_saturate_nor_overflow() {
             for weight in [-1, 0, 1] {
                 check_ternary(17, &x, Fill::Constant(weight));
             }
+            for weight in [-31, 31] {
+                check_six_bit(17, &x, Fill::Constant(weight));
+            }
             for weight in [-128, -127, 127] {
                 check_int8(5, &x, Fill::Constant(weight));
             }
@@ -187,8 +196,12 @@ fn greatest_numbers_of_columns() {
     let x = Activations::new(2, (1 << 17) - 1, 0, Fill::Constant(-128));
     check_int8(1, &x, Fill::Constant(-128));
     assert!(Int8Matrix::new(&[0; 1 << 17], 1 << 17, &[1.0]).is_err());
+    let x = Activations::new(1, (1 << 19) - 1, 0, Fill::Constant(-128));
+    check_six_bit(1, &x, Fill::Constant(31));
     let x = Activations::new(1, (1 << 24) - 1, 0, Fill::Constant(-128));
-    check_ternary(1, &x, Fill::Constant(-1));
+    for encoding in [TileEncoding::TwoBit, TileEncoding::FiveBit] {
+        check_encoding(encoding, 1, &x, &vec![-1; x.cols]);
+    }
 }
 
 /// Several pieces of work in both directions, so that a wrong split would show.
@@ -205,21 +218,20 @@ fn many_pieces() {
 /// Codes that no packing writes are outside the contract, but mean the same on every tier.
 #[test]
 fn any_bytes_give_the_same_sums_on_every_tier() {
-    for (encoding, weights) in ENCODINGS.into_iter().zip([[2, 2, 2], [0, 0, 2]]) {
+    for (encoding, digits) in TileEncoding::ALL.into_iter().zip([[2; 3], [0, 0, 2], [31; 3]]) {
         let layout = TiledLayout::new(encoding, 16, 6912).unwrap();
-        let tiled = vec![0xff; layout.byte_len()];
-        let w = TernaryMatrix::new(layout, &tiled, &[1.0; 16]).unwrap();
-        for digit in 0..3 {
-            let weight = reference::tiled_weight(layout, &tiled, 3, 4 * digit);
-            assert_eq!(weight, weights[digit]);
+        let tiles = vec![0xff; layout.byte_len()];
+        let w = TiledMatrix::new(layout, &tiles, &[1.0; 16]).unwrap();
+        for (plane, digit) in digits.into_iter().enumerate() {
+            assert_eq!(reference::weight(layout, &tiles, 3, 4 * plane), digit);
         }
-        let expected = weights.iter().sum::<i8>() as i32 * -128 * 6912 / 3;
-        for tokens in [1, 4] {
+        let expected = digits.map(i32::from).iter().sum::<i32>() * -128 * 6912 / 3;
+        for tokens in [1, 4, 5] {
             let x = Activations::new(tokens, 6912, 0, Fill::Constant(-128));
             for &cpu in Cpu::available() {
                 let mut sums = vec![0; tokens * 16];
-                ternary::gemm_i32(cpu, &w, &x.rows(), &mut sums);
-                assert!(sums.iter().all(|&sum| sum == expected), "{cpu}");
+                tiled::gemm_i32(cpu, &w, &x.rows(), &mut sums);
+                assert!(sums.iter().all(|&sum| sum == expected), "{cpu}, {encoding:?}");
             }
         }
     }
@@ -229,9 +241,9 @@ fn any_bytes_give_the_same_sums_on_every_tier() {
 #[should_panic(expected = "columns of the weights")]
 fn different_columns_panic() {
     let layout = TiledLayout::new(TileEncoding::TwoBit, 1, 2).unwrap();
-    let w = TernaryMatrix::new(layout, &[0; 64], &[1.0]).unwrap();
+    let w = TiledMatrix::new(layout, &[0; 64], &[1.0]).unwrap();
     let x = Activations::new(1, 3, 0, Fill::Constant(0));
-    ternary::gemm(Cpu::best(), &w, &x.rows(), &mut [0.0]);
+    tiled::gemm(Cpu::best(), &w, &x.rows(), &mut [0.0]);
 }
 
 #[test]
@@ -297,6 +309,7 @@ proptest! {
     ) {
         let x = Activations::new(tokens, cols, extra_stride, Fill::Random(seed));
         check_ternary(rows, &x, Fill::Random(seed ^ 1));
+        check_six_bit(rows, &x, Fill::Random(seed ^ 3));
         check_int8(rows, &x, Fill::Random(seed ^ 2));
     }
 }

@@ -39,6 +39,8 @@ pub enum BitNetDType {
     F64,
     /// A weight of −1, 0 or +1 times a scale of its row, in packed codes.
     Ternary,
+    /// A weight of −31 to 31 times a scale of its row, in packed codes.
+    Int6,
     /// Rows of blocks of a weight file: small codes and their scales.
     Block(BlockFormat),
 }
@@ -61,11 +63,11 @@ impl BitNetDType {
         Self::F64,
     ];
 
-    /// Whether elements share bytes: `Ternary` and the block formats. Such a weight has no views
+    /// Whether elements share bytes: `Ternary`, `Int6` and the block formats. Such a weight has no views
     /// and no arithmetic; it is multiplied by [`linear`](crate::BitNetTensor::linear), its rows are
     /// chosen, and [`to_dtype`](crate::BitNetTensor::to_dtype) makes numbers of it.
     pub const fn is_packed(self) -> bool {
-        matches!(self, Self::Ternary | Self::Block(_))
+        matches!(self, Self::Ternary | Self::Int6 | Self::Block(_))
     }
 
     /// Bits of one element, exactly: of a ternary code without its scale, of a block with its
@@ -79,9 +81,11 @@ impl BitNetDType {
     pub const fn bits_per_element(self) -> f64 {
         match self {
             Self::Block(format) => (8 * format.block_bytes()) as f64 / format.block_len() as f64,
+            Self::Ternary => 2.0,
+            Self::Int6 => 6.0,
             _ => match self.size_in_bytes() {
                 Some(bytes) => (8 * bytes) as f64,
-                None => 2.0,
+                None => 0.0,
             },
         }
     }
@@ -93,7 +97,7 @@ impl BitNetDType {
             Self::U16 | Self::I16 | Self::F16 | Self::BF16 => Some(2),
             Self::U32 | Self::I32 | Self::F32 => Some(4),
             Self::U64 | Self::I64 | Self::F64 => Some(8),
-            Self::Ternary | Self::Block(_) => None,
+            Self::Ternary | Self::Int6 | Self::Block(_) => None,
         }
     }
 
@@ -175,6 +179,7 @@ impl BitNetDType {
             Self::F32 => "f32",
             Self::F64 => "f64",
             Self::Ternary => "ternary",
+            Self::Int6 => "int6",
             Self::Block(format) => match format {
                 BlockFormat::Q8_0 => "q8_0",
                 BlockFormat::Q4_0 => "q4_0",
@@ -220,7 +225,7 @@ impl TryFrom<String> for BitNetDType {
         let blocks = BlockFormat::ALL.into_iter().map(Self::Block);
         Self::DENSE
             .into_iter()
-            .chain([Self::Ternary])
+            .chain([Self::Ternary, Self::Int6])
             .chain(blocks)
             .find(|dtype| dtype.name() == name)
             .ok_or_else(|| format!("{name} is no element type"))

@@ -59,9 +59,10 @@ pub use ops::{
 };
 pub use shape::TensorShape;
 pub use storage::{
-    DeviceBuffer, ForeignBytes, GroupedWeight, HostBuffer, PackedTernary, Storage, TernaryLayout,
+    CodeLayout, DeviceBuffer, ForeignBytes, GroupedWeight, HostBuffer, PackedWeight, Storage,
 };
 
 pub use bitnet_kernels::blocks::BlockFormat;
-pub use bitnet_kernels::ternary::{I2sBlock, TileEncoding};
+pub use bitnet_kernels::ternary::I2sBlock;
+pub use bitnet_kernels::tiled::TileEncoding;
 pub use tensor::BitNetTensor;

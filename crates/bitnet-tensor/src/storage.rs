@@ -7,11 +7,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use bitnet_kernels::blocks::BlockFormat;
-use bitnet_kernels::ternary::{I2sBlock, TileEncoding};
+use bitnet_kernels::ternary::I2sBlock;
+use bitnet_kernels::tiled::TileEncoding;
 
 use crate::error::Result;
 use crate::memory::{HybridMemoryPool, PoolBlock, with_current};
-use crate::{BitNetTensor, Device};
+use crate::{BitNetDType, BitNetTensor, Device};
 
 /// Storage shared by the tensors that view it.
 #[derive(Clone, Debug)]
@@ -21,7 +22,7 @@ pub enum Storage {
     /// Memory that only its backend can read.
     Device(Arc<dyn DeviceBuffer>),
     /// A packed ternary weight.
-    Packed(Arc<PackedTernary>),
+    Packed(Arc<PackedWeight>),
     /// A weight of a block format as the CPU's kernels want it. As files have it, it is
     /// [`Host`](Self::Host) bytes.
     Grouped(Arc<GroupedWeight>),
@@ -100,26 +101,41 @@ impl fmt::Debug for HostBuffer {
     }
 }
 
-/// How the codes of a ternary weight are laid out: `t + 1` in two bits, but for `Bytes` and what
-/// `Tiled` says.
+/// The largest magnitude of a code of [`BitNetDType::Int6`].
+pub(crate) const INT6_MAX: i8 = 31;
+
+/// How the codes of a weight with a scale for each row are laid out: of a ternary one as `t + 1` in
+/// two bits, but for bytes and tiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum TernaryLayout {
+pub enum CodeLayout {
     /// Hugging Face's: value (o, k) in byte `[o mod (rows/4)][k]`, bits `2·(o div (rows/4))`.
     HuggingFace,
     /// One I8 code (−1, 0, 1) per byte, row-major.
     Bytes,
+    /// One I8 code (−31 to 31) per byte, row-major.
+    Int6Bytes,
     /// bitnet.cpp's: the bytes of an I2_S tensor, its trailer included, in blocks of that many.
     I2S(I2sBlock),
-    /// Tiles for the CPU's kernels, see `bitnet_kernels::ternary`.
+    /// Tiles for the CPU's kernels, see `bitnet_kernels::tiled`.
     Tiled(TileEncoding),
 }
 
-/// A ternary weight `[rows, columns]`: codes in some layout and one scale per row. Both are
+impl CodeLayout {
+    /// The type of a weight in this layout: `Ternary` or `Int6`.
+    pub const fn dtype(self) -> BitNetDType {
+        match self {
+            Self::Int6Bytes | Self::Tiled(TileEncoding::SixBit) => BitNetDType::Int6,
+            _ => BitNetDType::Ternary,
+        }
+    }
+}
+
+/// A ternary or 6-bit weight `[rows, columns]`: codes in some layout and one scale per row. Both are
 /// tensors, so that they live where the device wants them.
 #[derive(Debug)]
-pub struct PackedTernary {
-    pub(crate) layout: TernaryLayout,
+pub struct PackedWeight {
+    pub(crate) layout: CodeLayout,
     /// U8 bytes in `layout`.
     pub(crate) codes: BitNetTensor,
     /// F32 `[rows]`: element = code × scale.

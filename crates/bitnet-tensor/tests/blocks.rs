@@ -7,7 +7,7 @@ use bitnet_kernels::Cpu;
 use bitnet_kernels::blocks::{BlockFormat, quantize};
 use bitnet_kernels::ternary::{pack_blocks, pack_huggingface, pack_i2_s};
 use bitnet_tensor::{
-    BitNetDType, BitNetTensor, Device, I2sBlock, Result, TensorOpError, TernaryLayout,
+    BitNetDType, BitNetTensor, CodeLayout, Device, I2sBlock, Result, TensorOpError,
 };
 
 fn numbers(len: usize) -> Vec<f32> {
@@ -95,7 +95,7 @@ fn ternary_weights_of_every_layout_give_the_same_bits() -> Result<()> {
     let shape = [rows, columns];
     let scales = || BitNetTensor::from_vec(vec![scale; rows], [rows]);
     let bytes = BitNetTensor::from_vec(codes, shape)?;
-    let plain = BitNetTensor::ternary_from_parts(TernaryLayout::Bytes, bytes, scales()?, shape)?;
+    let plain = BitNetTensor::packed_from_parts(CodeLayout::Bytes, bytes, scales()?, shape)?;
     let x = BitNetTensor::from_vec(numbers(2 * columns), [2, columns])?;
     let expected = x.linear(&BitNetTensor::prepare_weight(&[&plain])?)?.to_vec::<f32>()?;
     let dense = plain.to_dtype(BitNetDType::F32)?.to_vec::<f32>()?;
@@ -104,8 +104,8 @@ fn ternary_weights_of_every_layout_give_the_same_bits() -> Result<()> {
     let mut packed = vec![0; rows / 4 * columns];
     pack_huggingface(rows, columns, fill, &mut packed).unwrap();
     let packed = BitNetTensor::from_vec(packed, [rows / 4 * columns])?;
-    let layout = TernaryLayout::HuggingFace;
-    weights.push(BitNetTensor::ternary_from_parts(layout, packed, scales()?, shape)?);
+    let layout = CodeLayout::HuggingFace;
+    weights.push(BitNetTensor::packed_from_parts(layout, packed, scales()?, shape)?);
     for block in [I2sBlock::Of128, I2sBlock::Of64] {
         let mut packed = vec![0; block.byte_len(rows, columns).unwrap()];
         pack_i2_s(block, rows, columns, scale, fill, &mut packed).unwrap();

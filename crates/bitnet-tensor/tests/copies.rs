@@ -353,7 +353,7 @@ fn quantization(table: &mut Table) -> Result<()> {
     count!(table, 3, [&x],
         "quantize_activation" => parts(&x.quantize_activation()?),
         "rms_norm_quantize" => parts(&x.rms_norm_quantize(&line, 1e-5)?),
-        "ternarize" => { let w = x.ternarize()?; let (_, c, s) = w.ternary_parts().expect("ternary"); vec![c.clone(), s.clone()] },
+        "ternarize" => { let w = x.ternarize()?; let (_, c, s) = w.packed_parts().expect("ternary"); vec![c.clone(), s.clone()] },
         "quantize" => { let q = x.quantize(four, Granularity::Row)?; vec![q.codes().clone(), q.scales().clone()] },
         "dequantize" => vec![quantized.dequantize()?],
         "fake_quantize" => vec![x.fake_quantize(ternary, Granularity::Tensor)?],

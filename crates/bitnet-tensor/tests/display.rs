@@ -2,8 +2,7 @@
 //! process. The elements themselves are compared with PyTorch's text in the golden tests.
 
 use bitnet_tensor::{
-    BitNetDType, BitNetTensor, PrintOptions, Result, TernaryLayout, print_options,
-    set_print_options,
+    BitNetDType, BitNetTensor, CodeLayout, PrintOptions, Result, print_options, set_print_options,
 };
 
 #[test]
@@ -26,7 +25,7 @@ fn options_of_the_process_and_of_one_format() -> Result<()> {
 fn packed_weights_show_codes_and_scales() -> Result<()> {
     let codes = BitNetTensor::from_vec(vec![1i8, 0, -1, 0, 1, 1], [6])?;
     let scales = BitNetTensor::from_vec(vec![0.5f32, 0.0], [2])?;
-    let weight = BitNetTensor::ternary_from_parts(TernaryLayout::Bytes, codes, scales, [2, 3])?;
+    let weight = BitNetTensor::packed_from_parts(CodeLayout::Bytes, codes, scales, [2, 3])?;
     let options = PrintOptions { line_width: 100, ..PrintOptions::default() };
     assert_eq!(
         weight.display_with(&options).to_string(),
@@ -48,7 +47,7 @@ fn packed_weights_show_codes_and_scales() -> Result<()> {
 fn what_cannot_be_read_says_why() -> Result<()> {
     let codes = BitNetTensor::full([6], 2i8)?; // no such code
     let scales = BitNetTensor::ones([2], BitNetDType::F32)?;
-    let weight = BitNetTensor::ternary_from_parts(TernaryLayout::Bytes, codes, scales, [2, 3])?;
+    let weight = BitNetTensor::packed_from_parts(CodeLayout::Bytes, codes, scales, [2, 3])?;
     let text = weight.to_string();
     assert!(text.starts_with("tensor(unreadable: to_dtype(ternary[2, 3]): "), "{text}");
     Ok(())

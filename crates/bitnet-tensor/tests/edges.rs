@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bitnet_tensor::{
-    BitNetDType, BitNetTensor, Result, Storage, TensorOpError, TernaryLayout, TileEncoding,
+    BitNetDType, BitNetTensor, CodeLayout, Result, Storage, TensorOpError, TileEncoding,
 };
 
 use BitNetDType::{Bool, F32, I32, U8};
@@ -80,10 +80,10 @@ fn foreign_bytes_that_are_no_bool_are_found() -> Result<()> {
 #[test]
 fn tiled_codes_are_looked_at() -> Result<()> {
     for encoding in [TileEncoding::TwoBit, TileEncoding::FiveBit] {
-        let (layout, columns) = (TernaryLayout::Tiled(encoding), encoding.columns());
+        let (layout, columns) = (CodeLayout::Tiled(encoding), encoding.columns());
         let codes = BitNetTensor::full([encoding.tile_bytes()], 0xffu8)?;
         let scales = BitNetTensor::full([16], 1.0f32)?;
-        let weight = BitNetTensor::ternary_from_parts(layout, codes, scales, [16, columns]);
+        let weight = BitNetTensor::packed_from_parts(layout, codes, scales, [16, columns]);
         assert!(matches!(weight, Err(TensorOpError::ComputationError(_))), "{weight:?}");
     }
     Ok(())

@@ -194,7 +194,7 @@ fn foreign_bytes() -> Result<()> {
     assert_error!(
         foreign(0..8, Ternary, &[4, 8]),
         UnsupportedOperation,
-        "from_foreign: ternary is made by `ternary_from_parts`"
+        "from_foreign: ternary is made by `packed_from_parts`"
     );
 
     // Aligned bytes are used in place and never written; others are copied.

@@ -14,8 +14,8 @@ use bitnet_tensor::backend::{Backend, DeviceMemory, OpDesc, registry};
 use bitnet_tensor::memory::HybridMemoryPool;
 use bitnet_tensor::ops::Op;
 use bitnet_tensor::{
-    BitNetDType, BitNetTensor, BlockFormat, Device, DeviceBuffer, ErrorContext, HostBuffer, Layout,
-    Result, Storage, TensorOpError, TernaryLayout,
+    BitNetDType, BitNetTensor, BlockFormat, CodeLayout, Device, DeviceBuffer, ErrorContext,
+    HostBuffer, Layout, Result, Storage, TensorOpError,
 };
 
 /// The mock device. Clones are the same device.
@@ -252,7 +252,7 @@ impl Backend for MockDevice {
 enum Operand {
     Dense(Dense),
     Ternary {
-        layout: TernaryLayout,
+        layout: CodeLayout,
         codes: Dense,
         scales: Dense,
         shape: [usize; 2],
@@ -281,7 +281,7 @@ impl Operand {
         if matches!(tensor.dtype(), BitNetDType::Block(_)) {
             return Ok(Self::Blocks(Dense::of(tensor)?));
         }
-        match tensor.ternary_parts() {
+        match tensor.packed_parts() {
             None => Ok(Self::Dense(Dense::of(tensor)?)),
             Some((layout, codes, scales)) => Ok(Self::Ternary {
                 layout,
@@ -296,7 +296,7 @@ impl Operand {
         match self {
             Self::Dense(dense) => dense.read(),
             Self::Ternary { layout, codes, scales, shape } => {
-                BitNetTensor::ternary_from_parts(*layout, codes.read()?, scales.read()?, *shape)
+                BitNetTensor::packed_from_parts(*layout, codes.read()?, scales.read()?, *shape)
             }
             Self::Grouped { format, tiles, shape } => {
                 BitNetTensor::grouped_from_parts(*format, tiles.read()?, *shape)

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::pack::are_ternary;
+use super::codes::are_ternary;
 use crate::Cpu;
 use crate::blocks::{BlockFormat, block_codes, write_block_codes};
 use crate::parallel::{self, SharedMut};

@@ -8,7 +8,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::pack::are_ternary;
+use super::codes::are_ternary;
 use crate::parallel::{self, SharedMut};
 use crate::quantized::{OperandError, expect_len};
 

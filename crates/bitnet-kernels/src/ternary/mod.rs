@@ -1,108 +1,14 @@
-//! Ternary weights: packed layouts and their products with int8 activations.
+//! Ternary weights in the layouts of files, and quantization to them.
 //!
-//! The kernels of every tier read *tiles* of sixteen rows whose codes unpack to planes of 16 rows ×
-//! 4 columns, one row in each 32-bit lane: what a dot-product instruction takes, with no sum across
-//! lanes. Tiles are ordered by row block, then by column block; rows and columns are padded with
-//! weight zero. There are two encodings of a tile:
-//!
-//! - *Two bits*: 16 columns in 64 bytes. The byte `4·r + i` (row `r` < 16, `i` < 4) holds in bits `2j`
-//!   and `2j + 1` the code `weight + 1` of column `4·j + i` (`j` < 4): a shift by `2j` and a mask give a
-//!   plane.
-//! - *Five bits*: 96 columns in five lines of 64 bytes. A code `a + 3·b + 9·c` < 27 holds three
-//!   weights plus one, of columns `12·s + i`, `12·s + 4 + i` and `12·s + 8 + i` (slot `s` < 8). Its low
-//!   four bits are a half (the high one for odd `s`) of byte `4·r + i` of line `s / 2`; its fifth is bit
-//!   `s` of that byte of the last line. Three table lookups give three planes.
-//!
-//! Codes are unsigned, so a product is Σ weight · q = Σ code · q − Σ q, and Σ q comes with
-//! the quantized activations.
+//! Products are those of [`tiled`](crate::tiled) matrices.
 
 mod blocks;
-mod five_bit;
-mod gemm;
+mod codes;
 mod huggingface;
 mod i2_s;
-mod kernel;
-mod layout;
-mod pack;
-mod panels;
 pub mod quantize;
-#[doc(hidden)]
-pub mod reference;
-mod two_bit;
 
 pub use blocks::{pack_blocks, unpack_block_row};
-pub use gemm::{gemm, gemm_i32};
+pub use codes::are_codes_ternary;
 pub use huggingface::{pack_huggingface, unpack_huggingface_row};
 pub use i2_s::{I2sBlock, i2_s_block_evidence, i2_s_scale, pack_i2_s, unpack_i2_s_row};
-pub use layout::{TILE_ROWS, TileEncoding, TiledLayout};
-pub use pack::{are_codes_ternary, are_tiles_ternary, pack_tiled, unpack_tiled_row};
-
-use crate::quantized::{OperandError, expect_len};
-
-/// A borrowed ternary matrix: tiled codes and one scale per row.
-///
-/// Weight (r, c) is `(code − 1) · scales[r]`.
-#[derive(Debug, Clone, Copy)]
-pub struct TernaryMatrix<'a> {
-    layout: TiledLayout,
-    codes: &'a [u8],
-    scales: &'a [f32],
-}
-
-impl<'a> TernaryMatrix<'a> {
-    /// Describes `layout.byte_len()` bytes of tiled codes and `layout.rows()` scales.
-    ///
-    /// The codes are not looked at: a code that [`pack_tiled`] never writes would count as some
-    /// weight up to +2, the same on every tier. [`are_tiles_ternary`] checks bytes of unknown origin.
-    ///
-    /// # Errors
-    /// [`OperandError::Length`] if a length is not as described.
-    pub fn new(
-        layout: TiledLayout,
-        codes: &'a [u8],
-        scales: &'a [f32],
-    ) -> Result<Self, OperandError> {
-        expect_len("codes", layout.byte_len(), codes.len())?;
-        expect_len("scales", layout.rows(), scales.len())?;
-        Ok(TernaryMatrix { layout, codes, scales })
-    }
-
-    /// The shape.
-    pub fn layout(&self) -> TiledLayout {
-        self.layout
-    }
-
-    /// Number of rows (output features).
-    pub fn rows(&self) -> usize {
-        self.layout.rows()
-    }
-
-    /// Number of columns (input features).
-    pub fn cols(&self) -> usize {
-        self.layout.cols()
-    }
-
-    /// The tiled codes.
-    pub fn codes(&self) -> &'a [u8] {
-        self.codes
-    }
-
-    /// The scale of each row.
-    pub fn scales(&self) -> &'a [f32] {
-        self.scales
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn matrix_refuses_wrong_lengths() {
-        let layout = TiledLayout::new(TileEncoding::TwoBit, 2, 3).unwrap();
-        assert!(TernaryMatrix::new(layout, &[0; 64], &[1.0; 2]).is_ok());
-        for (codes, scales) in [(63, 2), (65, 2), (64, 1), (64, 16)] {
-            assert!(TernaryMatrix::new(layout, &vec![0; codes], &vec![1.0; scales]).is_err());
-        }
-    }
-}

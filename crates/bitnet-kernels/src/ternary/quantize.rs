@@ -4,12 +4,14 @@
 //! `s = 127 / max(absmax, 1e-5)` and `code = round_half_even(x · s)`; per weight matrix
 //! `m = max(mean|W|, 1e-5)` and `round_half_even(w · (1/m))`, clamped to ±1.
 
-use super::layout::MAX_COLS;
 use crate::Cpu;
 use crate::parallel::{self, SharedMut};
 use crate::quantized::QUANTIZED_ROW_ALIGN;
 use crate::reduce;
 use crate::simd::{Kernel, LANES, Simd};
+
+/// With more columns, 2²⁴ codes of −128 could overflow an `i32` sum.
+const MAX_COLS: usize = (1 << 24) - 1;
 
 /// No scale is made from a smaller magnitude, so that a row of zeros stays defined.
 const SMALLEST_MAGNITUDE: f32 = 1e-5;

@@ -1,13 +1,15 @@
 //! The output head: from the last hidden state to a logit per token of the vocabulary.
 //!
-//! It is as large as the embedding, half of the bytes that a token of a 2B model reads, so it can
-//! be quantized to int8 with a scale per row.
+//! It is as large as the embedding, two fifths of the bytes that a token of a 2B model reads, so it is
+//! quantized, with a scale per row.
 
 use std::fmt;
 use std::str::FromStr;
 
 use bitnet_nn::{Linear, RmsNorm};
-use bitnet_tensor::{BitNetDType, BitNetTensor, Device, Result};
+use bitnet_tensor::{
+    BitNetDType, BitNetTensor, CodeLayout, Device, Granularity, QuantizationScheme, Result,
+};
 
 /// How the output head is computed; with it, how a model whose layers have weights in blocks takes
 /// their inputs.
@@ -18,8 +20,11 @@ pub enum HeadPrecision {
     Exact,
     /// With activations of 8 bits, and float weights as 8 bits. Weights in blocks stay in their few
     /// bits.
-    #[default]
     Int8,
+    /// With activations of 8 bits, and float weights as 6 bits. Weights in blocks stay in their few
+    /// bits.
+    #[default]
+    Int6,
 }
 
 impl FromStr for HeadPrecision {
@@ -29,7 +34,8 @@ impl FromStr for HeadPrecision {
         match text {
             "exact" => Ok(Self::Exact),
             "int8" => Ok(Self::Int8),
-            other => Err(format!("{other} is neither exact nor int8")),
+            "int6" => Ok(Self::Int6),
+            other => Err(format!("{other} is none of exact, int8 and int6")),
         }
     }
 }
@@ -39,6 +45,7 @@ impl fmt::Display for HeadPrecision {
         f.write_str(match self {
             Self::Exact => "exact",
             Self::Int8 => "int8",
+            Self::Int6 => "int6",
         })
     }
 }
@@ -48,6 +55,8 @@ impl fmt::Display for HeadPrecision {
 #[expect(clippy::large_enum_variant, reason = "a model has one")]
 pub(super) enum OutputHead {
     Exact(Linear),
+    /// `Int6 [vocabulary, hidden]`.
+    Int6(BitNetTensor),
     Int8 {
         /// `I8 [vocabulary, hidden]`.
         codes: BitNetTensor,
@@ -66,37 +75,34 @@ impl OutputHead {
                 Ok(Self::Exact(Linear::new(vec![weight.to_dtype(BitNetDType::F32)?])))
             }
             // Codes of few bits already.
-            HeadPrecision::Int8 if weight.dtype().is_packed() => {
+            _ if weight.dtype().is_packed() => {
                 let prepared = BitNetTensor::prepare_weight(&[&weight])?;
                 Ok(Self::Exact(Linear::new(vec![prepared])))
             }
             HeadPrecision::Exact => Ok(Self::Exact(Linear::new(vec![weight]))),
-            HeadPrecision::Int8 => Self::quantized(&weight),
+            HeadPrecision::Int8 => {
+                let (codes, scales) = quantize_rows(&weight, 8)?;
+                let device = weight.device();
+                Ok(Self::Int8 {
+                    codes: codes.to_device(device)?,
+                    scales: scales.to_device(device)?,
+                })
+            }
+            HeadPrecision::Int6 => {
+                let shape = [weight.shape()[0], weight.shape()[1]];
+                let (codes, scales) = quantize_rows(&weight, 6)?;
+                let weight6 =
+                    BitNetTensor::packed_from_parts(CodeLayout::Int6Bytes, codes, scales, shape)?;
+                let weight6 = weight6.to_device(weight.device())?;
+                Ok(Self::Int6(BitNetTensor::prepare_weight(&[&weight6])?))
+            }
         }
-    }
-
-    /// Each row with the scale of its largest weight, as activations are quantized.
-    fn quantized(weight: &BitNetTensor) -> Result<Self> {
-        let (rows, features) = (weight.shape()[0], weight.shape()[1]);
-        let device = weight.device();
-        let weight = weight.to_device(Device::CPU)?;
-        let mut codes = BitNetTensor::empty([rows, features], BitNetDType::I8, Device::CPU)?;
-        let mut scales = BitNetTensor::empty([rows], BitNetDType::F32, Device::CPU)?;
-        for start in (0..rows).step_by(ROWS_AT_ONCE) {
-            let count = ROWS_AT_ONCE.min(rows - start);
-            let part = weight.narrow(0, start, count)?.to_dtype(BitNetDType::F32)?;
-            let part = part.quantize_activation()?;
-            let part_codes = part.codes().narrow(1, 0, features)?.contiguous()?;
-            codes.try_mut::<i8>()?[start * features..][..count * features]
-                .copy_from_slice(part_codes.as_slice()?);
-            scales.try_mut::<f32>()?[start..][..count].copy_from_slice(part.scales().as_slice()?);
-        }
-        Ok(Self::Int8 { codes: codes.to_device(device)?, scales: scales.to_device(device)? })
     }
 
     pub(super) fn forward(&self, norm: &RmsNorm, x: &BitNetTensor) -> Result<BitNetTensor> {
         match self {
             Self::Exact(linear) => linear.forward(&norm.forward(x)?),
+            Self::Int6(weight) => norm.forward_quantized(x)?.linear(weight),
             Self::Int8 { codes, scales } => norm.forward_quantized(x)?.linear_int8(codes, scales),
         }
     }
@@ -104,7 +110,26 @@ impl OutputHead {
     pub(super) fn byte_size(&self) -> usize {
         match self {
             Self::Exact(linear) => linear.weights().iter().map(BitNetTensor::byte_size).sum(),
+            Self::Int6(weight) => weight.byte_size(),
             Self::Int8 { codes, scales } => codes.byte_size() + scales.byte_size(),
         }
     }
+}
+
+/// A weight's rows as codes of so many bits, `I8 [vocabulary, hidden]`, and the scale of each: its
+/// largest magnitude gets the largest code.
+fn quantize_rows(weight: &BitNetTensor, bits: u32) -> Result<(BitNetTensor, BitNetTensor)> {
+    let (rows, features) = (weight.shape()[0], weight.shape()[1]);
+    let weight = weight.to_device(Device::CPU)?;
+    let mut codes = BitNetTensor::empty([rows, features], BitNetDType::I8, Device::CPU)?;
+    let mut scales = BitNetTensor::empty([rows], BitNetDType::F32, Device::CPU)?;
+    for start in (0..rows).step_by(ROWS_AT_ONCE) {
+        let count = ROWS_AT_ONCE.min(rows - start);
+        let part = weight.narrow(0, start, count)?.to_dtype(BitNetDType::F32)?;
+        let part = part.quantize(QuantizationScheme::Symmetric { bits }, Granularity::Row)?;
+        codes.try_mut::<i8>()?[start * features..][..count * features]
+            .copy_from_slice(part.codes().contiguous()?.as_slice()?);
+        scales.try_mut::<f32>()?[start..][..count].copy_from_slice(part.scales().as_slice()?);
+    }
+    Ok((codes, scales))
 }

@@ -3,7 +3,7 @@
 use bitnet_kernels::rope::inverse_frequencies;
 use bitnet_nn::{BitLinear, Embedding, Linear, Projection, RmsNorm, RotaryEmbedding};
 use bitnet_tensor::ops::GateKind;
-use bitnet_tensor::{BitNetDType, BitNetTensor, Device, TensorOpError, TernaryLayout};
+use bitnet_tensor::{BitNetDType, BitNetTensor, CodeLayout, Device, TensorOpError};
 
 use super::blocks;
 use super::decoder::{AttentionBlock, Decoder, DecoderLayer, FeedForward, HeadNorms};
@@ -222,7 +222,7 @@ impl Loader<'_> {
                     let layer = BitLinear::new(&[&together]).map_err(fault)?;
                     return Ok(Projection::Ternary(layer));
                 }
-                (_, HeadPrecision::Int8) => {
+                (_, HeadPrecision::Int8 | HeadPrecision::Int6) => {
                     return Ok(Projection::Dense(Linear::new(vec![together])));
                 }
                 (_, HeadPrecision::Exact) => {}
@@ -284,11 +284,11 @@ impl Loader<'_> {
             true => BitNetTensor::prepare_weight(&[&weight]).map_err(failed)?,
             false => weight,
         };
-        let Some((layout, codes, scales)) = weight.ternary_parts() else {
+        let Some((layout, codes, scales)) = weight.packed_parts() else {
             return Err(self.weights.fault(&scale_name, "belongs to a weight that is not ternary"));
         };
         let scales = scales.mul(factor)?;
-        Ok(BitNetTensor::ternary_from_parts(layout, codes.clone(), scales, shape)?)
+        Ok(BitNetTensor::packed_from_parts(layout, codes.clone(), scales, shape)?)
     }
 
     fn ternary(
@@ -317,8 +317,8 @@ impl Loader<'_> {
         };
         let scales = BitNetTensor::full([rows], scale)?;
         let device = self.device;
-        BitNetTensor::ternary_from_parts(
-            TernaryLayout::HuggingFace,
+        BitNetTensor::packed_from_parts(
+            CodeLayout::HuggingFace,
             codes.to_device(device)?,
             scales.to_device(device)?,
             [rows, columns],
@@ -418,8 +418,7 @@ fn ternary_already(weight: &BitNetTensor) -> Result<Option<BitNetTensor>> {
     let codes = weight.to_dtype(BitNetDType::F32)?.sign()?.to_dtype(BitNetDType::I8)?;
     let (rows, columns) = (weight.shape()[0], weight.shape()[1]);
     let scales = BitNetTensor::full([rows], largest)?.to_device(weight.device())?;
-    let parts =
-        BitNetTensor::ternary_from_parts(TernaryLayout::Bytes, codes, scales, [rows, columns])?;
+    let parts = BitNetTensor::packed_from_parts(CodeLayout::Bytes, codes, scales, [rows, columns])?;
     Ok(Some(parts))
 }
 

@@ -1,7 +1,7 @@
 //! Random parameters of given shapes: speed without a download.
 
 use bitnet_nn::{BitLinear, Embedding, Projection, RmsNorm};
-use bitnet_tensor::{BitNetDType, BitNetTensor, Device, TernaryLayout};
+use bitnet_tensor::{BitNetDType, BitNetTensor, CodeLayout, Device};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
@@ -92,8 +92,8 @@ impl Random {
         let codes = BitNetTensor::from_slice(&bytes, [bytes.len()])?;
         let scale = 1.0 / (columns as f32 * 2.0 / 3.0).sqrt();
         let scales = BitNetTensor::full([rows], scale)?;
-        let weight = BitNetTensor::ternary_from_parts(
-            TernaryLayout::HuggingFace,
+        let weight = BitNetTensor::packed_from_parts(
+            CodeLayout::HuggingFace,
             codes.to_device(self.device)?,
             scales.to_device(self.device)?,
             [rows, columns],

@@ -18,7 +18,7 @@ use bitnet_kernels::Cpu;
 use crate::backend::{Backend, DeviceInfo, DeviceMemory, HostMemory, OpDesc};
 use crate::error::{Result, error};
 use crate::ops::Op;
-use crate::{BitNetDType, BitNetTensor, Device};
+use crate::{BitNetTensor, Device};
 
 /// Elements that one piece of elementwise work has: small tensors stay on the calling thread.
 const GRAIN: usize = 1 << 15;
@@ -94,7 +94,7 @@ impl Backend for CpuBackend {
             (Op::Compare(op), [a, b], [out]) => elementwise::compare(op.0, a, b, out),
             (Op::Where(_), [condition, a, b], [out]) => elementwise::where_(condition, a, b, out),
             (Op::Gate(op), [gate, up], [out]) => neural::gate(cpu, op.0, gate, up, out),
-            (Op::Cast(_), [x], [out]) if x.dtype() == BitNetDType::Ternary => {
+            (Op::Cast(_), [x], [out]) if x.packed_parts().is_some() => {
                 quantization::dequantize(x, out)
             }
             (Op::Cast(_), [x], [out]) if x.dtype().is_packed() => {

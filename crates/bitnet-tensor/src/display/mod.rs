@@ -77,12 +77,12 @@ fn text(tensor: &BitNetTensor, options: &PrintOptions) -> Result<String> {
     if tensor.device() != Device::CPU {
         suffixes.push(format!("device='{}'", tensor.device()));
     }
-    let body = match tensor.ternary_parts() {
+    let body = match tensor.packed_parts() {
         Some((layout, _, scales)) => {
             let scales = elements(scales, options, "scales=".len())?;
             suffixes.push(format!("scales={scales}"));
             suffixes.push(format!("size={}", size(tensor.shape())));
-            suffixes.push(format!("dtype=ternary, layout={layout:?}"));
+            suffixes.push(format!("dtype={}, layout={layout:?}", tensor.dtype()));
             elements(&codes(tensor)?, options, PREFIX.len())?
         }
         None => {
@@ -135,15 +135,15 @@ fn cells(tensor: &BitNetTensor, excerpt: &Excerpt) -> Result<Cells> {
     }))
 }
 
-/// The codes −1, 0 and 1 of a packed weight.
+/// The codes of a packed weight.
 fn codes(weight: &BitNetTensor) -> Result<BitNetTensor> {
     let host = weight.detach().to_device(Device::CPU)?;
-    let (Some((layout, codes, _)), &[rows, columns]) = (host.ternary_parts(), &**host.shape())
+    let (Some((layout, codes, _)), &[rows, columns]) = (host.packed_parts(), &**host.shape())
     else {
         return Ok(host);
     };
     let ones = BitNetTensor::ones([rows], BitNetDType::F32)?;
-    BitNetTensor::ternary_from_parts(layout, codes.clone(), ones, [rows, columns])?
+    BitNetTensor::packed_from_parts(layout, codes.clone(), ones, [rows, columns])?
         .to_dtype(BitNetDType::F32)?
         .to_dtype(BitNetDType::I8)
 }

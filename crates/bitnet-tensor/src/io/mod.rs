@@ -70,12 +70,12 @@ fn file_dtype(operation: &'static str, tensor: &BitNetTensor) -> Result<RawDType
         BitNetDType::U64 => RawDType::U64,
         BitNetDType::I64 => RawDType::I64,
         BitNetDType::F64 => RawDType::F64,
-        BitNetDType::Ternary | BitNetDType::Block(_) => bail!(
+        BitNetDType::Ternary | BitNetDType::Int6 | BitNetDType::Block(_) => bail!(
             UnsupportedOperation,
             operation,
             &[tensor],
             "the format has no packed elements: to_dtype(F32) first, or save the parts of \
-             ternary_parts()"
+             packed_parts()"
         ),
     })
 }

@@ -105,7 +105,7 @@ fn position(layout: &Layout, n: usize) -> usize {
 
 /// The elements in logical order.
 fn read(tensor: &BitNetTensor) -> Result<Array> {
-    if let Some((_, codes, scales)) = tensor.ternary_parts() {
+    if let Some((_, codes, scales)) = tensor.packed_parts() {
         // Codes with their scales, read through the host: layouts are the kernels' business.
         debug_assert_eq!(codes.device(), scales.device());
         let host = tensor.to_device(Device::CPU)?;

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use bitnet_kernels::blocks::BlockFormat;
 use bitnet_kernels::grouped::GroupedLayout;
-use bitnet_kernels::ternary::{I2sBlock, TiledLayout, are_tiles_ternary, i2_s_scale};
+use bitnet_kernels::ternary::{I2sBlock, i2_s_scale};
+use bitnet_kernels::tiled::{TiledLayout, are_codes_valid};
 
 use crate::backend::registry;
 use crate::error::{Result, bail, error};
 use crate::layout::Layout;
-use crate::storage::{
-    ForeignBytes, GroupedWeight, HostBuffer, PackedTernary, Storage, TernaryLayout,
-};
+use crate::storage::{CodeLayout, ForeignBytes, GroupedWeight, HostBuffer, PackedWeight, Storage};
 use crate::{BitNetDType, BitNetTensor, Device, Element, TensorOpError, TensorShape, memory};
 
 /// # Making tensors
@@ -209,7 +208,7 @@ impl BitNetTensor {
                 UnsupportedOperation,
                 "from_foreign",
                 &[],
-                "{dtype} is made by `ternary_from_parts`"
+                "{dtype} is made by `packed_from_parts`"
             ),
         };
         if needed != Some(bytes.len()) {
@@ -234,18 +233,18 @@ impl BitNetTensor {
         Ok(Self::from_parts(storage, Layout::contiguous(shape), dtype, Device::CPU))
     }
 
-    /// A ternary weight `[rows, columns]` from its codes and the scale of each row.
+    /// A ternary or 6-bit weight `[rows, columns]` from its codes and the scale of each row.
     ///
     /// `codes` is `U8` in a packed `layout`, or `I8 [rows, columns]` of −1, 0 and 1 for
-    /// [`TernaryLayout::Bytes`]; `scales` is `F32 [rows]`. Codes that do not occur (the bit
+    /// [`CodeLayout::Bytes`], −31 to 31 for [`CodeLayout::Int6Bytes`]; `scales` is `F32 [rows]`. Codes that do not occur (the bit
     /// pattern 3, a byte of 2) are refused: tiled ones here, others when the weight is prepared or
     /// dequantized.
     ///
     /// ```
-    /// use bitnet_tensor::{BitNetDType, BitNetTensor, TernaryLayout};
+    /// use bitnet_tensor::{BitNetDType, BitNetTensor, CodeLayout};
     /// let codes = BitNetTensor::from_slice(&[1i8, 0, -1, 1], [2, 2])?;
     /// let scales = BitNetTensor::try_from(vec![0.5f32, 2.0])?;
-    /// let weight = BitNetTensor::ternary_from_parts(TernaryLayout::Bytes, codes, scales, [2, 2])?;
+    /// let weight = BitNetTensor::packed_from_parts(CodeLayout::Bytes, codes, scales, [2, 2])?;
     /// assert_eq!(weight.to_dtype(BitNetDType::F32)?.to_vec::<f32>()?, [0.5, 0.0, -2.0, 2.0]);
     /// # Ok::<(), bitnet_tensor::TensorOpError>(())
     /// ```
@@ -253,24 +252,26 @@ impl BitNetTensor {
     /// # Errors
     /// [`ShapeMismatch`](TensorOpError::ShapeMismatch) or [`DTypeMismatch`](TensorOpError::DTypeMismatch) when the parts do
     /// not fit.
-    pub fn ternary_from_parts(
-        layout: TernaryLayout,
+    pub fn packed_from_parts(
+        layout: CodeLayout,
         codes: BitNetTensor,
         scales: BitNetTensor,
         [rows, columns]: [usize; 2],
     ) -> Result<Self> {
         let operands: &[&BitNetTensor] = &[&codes, &scales];
-        const NAME: &str = "ternary_from_parts";
+        const NAME: &str = "packed_from_parts";
         let (dtype, byte_len) = match layout {
-            TernaryLayout::Bytes => (BitNetDType::I8, rows.checked_mul(columns)),
-            TernaryLayout::HuggingFace => {
+            CodeLayout::Bytes | CodeLayout::Int6Bytes => {
+                (BitNetDType::I8, rows.checked_mul(columns))
+            }
+            CodeLayout::HuggingFace => {
                 if !rows.is_multiple_of(4) {
                     bail!(ShapeMismatch, NAME, operands, "{rows} rows are not a multiple of 4");
                 }
                 (BitNetDType::U8, (rows / 4).checked_mul(columns))
             }
-            TernaryLayout::I2S(block) => (BitNetDType::U8, block.byte_len(rows, columns).ok()),
-            TernaryLayout::Tiled(encoding) => {
+            CodeLayout::I2S(block) => (BitNetDType::U8, block.byte_len(rows, columns).ok()),
+            CodeLayout::Tiled(encoding) => {
                 let tiles = TiledLayout::new(encoding, rows, columns);
                 (BitNetDType::U8, tiles.ok().map(|tiles| tiles.byte_len()))
             }
@@ -284,18 +285,19 @@ impl BitNetTensor {
         if !codes.is_contiguous() || !scales.is_contiguous() || codes.device != scales.device {
             bail!(InvalidTensor, NAME, operands, "the parts must be contiguous and on one device");
         }
-        if let TernaryLayout::Tiled(encoding) = layout
+        if let CodeLayout::Tiled(encoding) = layout
             && matches!(codes.storage, Storage::Host(_))
-            && !are_tiles_ternary(encoding, codes.as_slice()?)
+            && !are_codes_valid(encoding, codes.as_slice()?)
         {
-            bail!(ComputationError, NAME, operands, "a code is none of -1, 0 and 1");
+            bail!(ComputationError, NAME, operands, "a code stands for no weight");
         }
         let device = codes.device;
-        let packed = PackedTernary { layout, codes, scales };
+        let dtype = layout.dtype();
+        let packed = PackedWeight { layout, codes, scales };
         Ok(Self::from_parts(
             Storage::Packed(Arc::new(packed)),
             Layout::contiguous([rows, columns].into()),
-            BitNetDType::Ternary,
+            dtype,
             device,
         ))
     }
@@ -323,7 +325,7 @@ impl BitNetTensor {
             bail!(InvalidTensor, "from_i2_s", &[], "the scale is {scale}");
         }
         let scales = Self::from_vec(vec![scale; rows], [rows])?;
-        Self::ternary_from_parts(TernaryLayout::I2S(block), codes, scales, [rows, columns])
+        Self::packed_from_parts(CodeLayout::I2S(block), codes, scales, [rows, columns])
     }
 
     /// A weight `[rows, columns]` of a block format from the tiles that

@@ -13,7 +13,7 @@ use crate::backend::registry;
 use crate::error::{Result, bail};
 use crate::grad::GradNode;
 use crate::layout::Layout;
-use crate::storage::{GroupedWeight, PackedTernary, Storage, TernaryLayout};
+use crate::storage::{CodeLayout, GroupedWeight, PackedWeight, Storage};
 use crate::{BitNetDType, Device, TensorShape};
 
 /// An n-dimensional array of numbers, or a packed ternary weight.
@@ -154,8 +154,8 @@ impl BitNetTensor {
         }
     }
 
-    /// The layout, codes and scales of a ternary weight; `None` for dense tensors.
-    pub fn ternary_parts(&self) -> Option<(TernaryLayout, &BitNetTensor, &BitNetTensor)> {
+    /// The layout, codes and scales of a ternary or 6-bit weight; `None` for other tensors.
+    pub fn packed_parts(&self) -> Option<(CodeLayout, &BitNetTensor, &BitNetTensor)> {
         match &self.storage {
             Storage::Packed(packed) => Some((packed.layout, &packed.codes, &packed.scales)),
             _ => None,
@@ -241,7 +241,7 @@ impl BitNetTensor {
             );
         }
         if let Storage::Packed(packed) = &self.storage {
-            let moved = PackedTernary {
+            let moved = PackedWeight {
                 layout: packed.layout,
                 codes: packed.codes.to_device(device)?,
                 scales: packed.scales.to_device(device)?,

@@ -89,7 +89,7 @@ fn packed_weights_have_no_place_in_files() {
     let folder = folder();
     let path = folder.path().join("w");
     let reason = "the format has no packed elements: to_dtype(F32) first, or save the parts of \
-                  ternary_parts()";
+                  packed_parts()";
     let w = ternary();
     assert_error!(
         w.save_npy(&path),

@@ -14,7 +14,7 @@ mod support;
 
 use bitnet_tensor::BitNetDType::{Bool, F32, F64, I8, I32, Ternary, U8, U64};
 use bitnet_tensor::ops::{GateKind, RopeMode};
-use bitnet_tensor::{BitNetTensor, Result, TensorOpError, TensorShape, TernaryLayout};
+use bitnet_tensor::{BitNetTensor, CodeLayout, Result, TensorOpError, TensorShape};
 
 use support::{assert_error, f32s, ids, ternary, zeros};
 
@@ -348,40 +348,40 @@ fn packed_weights_are_no_arrays() {
 #[test]
 fn parts_that_make_no_ternary_weight() {
     let make = |layout, codes: &BitNetTensor, scales: &BitNetTensor, size| {
-        BitNetTensor::ternary_from_parts(layout, codes.clone(), scales.clone(), size)
+        BitNetTensor::packed_from_parts(layout, codes.clone(), scales.clone(), size)
     };
     let (bytes, packed, scales) = (zeros(&[32], I8), zeros(&[8], U8), f32s(&[4]));
     assert_error!(
-        make(TernaryLayout::Bytes, &packed, &scales, [4, 8]),
+        make(CodeLayout::Bytes, &packed, &scales, [4, 8]),
         DTypeMismatch,
-        "ternary_from_parts(u8[8], f32[4]): Bytes takes i8 codes and f32 scales"
+        "packed_from_parts(u8[8], f32[4]): Bytes takes i8 codes and f32 scales"
     );
     assert_error!(
-        make(TernaryLayout::Bytes, &bytes, &f32s(&[3]), [4, 8]),
+        make(CodeLayout::Bytes, &bytes, &f32s(&[3]), [4, 8]),
         ShapeMismatch,
-        "ternary_from_parts(i8[32], f32[3]): codes or scales do not fit [4, 8]"
+        "packed_from_parts(i8[32], f32[3]): codes or scales do not fit [4, 8]"
     );
     assert_error!(
-        make(TernaryLayout::Bytes, &bytes, &scales, [4, usize::MAX]),
+        make(CodeLayout::Bytes, &bytes, &scales, [4, usize::MAX]),
         ShapeMismatch,
-        "ternary_from_parts(i8[32], f32[4]): codes or scales do not fit [4, 18446744073709551615]"
+        "packed_from_parts(i8[32], f32[4]): codes or scales do not fit [4, 18446744073709551615]"
     );
     assert_error!(
-        make(TernaryLayout::HuggingFace, &packed, &scales, [6, 8]),
+        make(CodeLayout::HuggingFace, &packed, &scales, [6, 8]),
         ShapeMismatch,
-        "ternary_from_parts(u8[8], f32[4]): 6 rows are not a multiple of 4"
+        "packed_from_parts(u8[8], f32[4]): 6 rows are not a multiple of 4"
     );
     let backwards = bytes.slice(0, 31, 32, -1).expect("a view");
     assert_error!(
-        make(TernaryLayout::Bytes, &backwards, &scales, [4, 8]),
+        make(CodeLayout::Bytes, &backwards, &scales, [4, 8]),
         InvalidTensor,
-        "ternary_from_parts(i8[32], f32[4]): the parts must be contiguous and on one device"
+        "packed_from_parts(i8[32], f32[4]): the parts must be contiguous and on one device"
     );
 
     // Codes that do not occur are found when they are read.
     for (layout, codes) in [
-        (TernaryLayout::Bytes, BitNetTensor::full([32], 2i8)),
-        (TernaryLayout::HuggingFace, BitNetTensor::full([8], 0xffu8)),
+        (CodeLayout::Bytes, BitNetTensor::full([32], 2i8)),
+        (CodeLayout::HuggingFace, BitNetTensor::full([8], 0xffu8)),
     ] {
         let weight = make(layout, &codes.expect("memory"), &scales, [4, 8]).expect("not read yet");
         for result in [weight.to_dtype(F32), BitNetTensor::prepare_weight(&[&weight])] {

@@ -4,7 +4,7 @@ mod blocks;
 mod matrices;
 
 use bitnet_tensor::BitNetDType::{BF16, F16, F32, F64, I8};
-use bitnet_tensor::{BitNetTensor, QuantizedActivation, Result, TernaryLayout};
+use bitnet_tensor::{BitNetTensor, CodeLayout, QuantizedActivation, Result};
 
 use super::Case;
 use crate::random::layouts;
@@ -111,7 +111,7 @@ fn ternary(random: &mut Random, rows: usize, columns: usize) -> Result<BitNetTen
     let codes: Vec<i8> = (0..rows * columns).map(|_| random.below(3) as i8 - 1).collect();
     let codes = BitNetTensor::from_vec(codes, [rows * columns])?;
     let scales = random.floats(&[rows])?.abs()?;
-    BitNetTensor::ternary_from_parts(TernaryLayout::Bytes, codes, scales, [rows, columns])
+    BitNetTensor::packed_from_parts(CodeLayout::Bytes, codes, scales, [rows, columns])
 }
 
 fn quantized(x: &BitNetTensor) -> Result<QuantizedActivation> {
@@ -155,8 +155,8 @@ fn ternary_linear(cases: &mut Vec<Case>) -> Result<()> {
     }
     // The largest sum that there is: every code 127 and every weight 1.
     let ones = BitNetTensor::full([2, 4096], 1i8)?.reshape([8192])?;
-    let weight = BitNetTensor::ternary_from_parts(
-        TernaryLayout::Bytes,
+    let weight = BitNetTensor::packed_from_parts(
+        CodeLayout::Bytes,
         ones,
         BitNetTensor::full([2], 1.0f32)?,
         [2, 4096],
@@ -168,8 +168,7 @@ fn ternary_linear(cases: &mut Vec<Case>) -> Result<()> {
         .collect();
     let codes = BitNetTensor::from_vec(bytes, [4 * 33])?;
     let scales = BitNetTensor::full([16], 0.25f32)?;
-    let weight =
-        BitNetTensor::ternary_from_parts(TernaryLayout::HuggingFace, codes, scales, [16, 33])?;
+    let weight = BitNetTensor::packed_from_parts(CodeLayout::HuggingFace, codes, scales, [16, 33])?;
     add("Hugging Face's layout".into(), random.floats(&[3, 33])?, weight);
     Ok(())
 }

@@ -77,7 +77,7 @@ fn ternarize(cases: &mut Vec<Case>) -> Result<()> {
                 cases.push(Case::new(name, Tolerance::EXACT, vec![weight], |x| {
                     let ternary = x[0].ternarize()?;
                     let parts = ternary
-                        .ternary_parts()
+                        .packed_parts()
                         .map(|(_, codes, scales)| vec![codes.clone(), scales.clone()]);
                     Ok(parts.unwrap_or_default())
                 }));

@@ -50,11 +50,11 @@ fn evaluate(case: &Case<'_>, x: &[BitNetTensor]) -> Result<Vec<BitNetTensor>> {
         "fake_quantize_activation" => Ok(vec![x[0].fake_quantize_activation()?]),
         "ternarize" => {
             let weight = x[0].ternarize()?;
-            let (_, codes, scales) = weight.ternary_parts().expect("a ternary weight");
+            let (_, codes, scales) = weight.packed_parts().expect("a ternary weight");
             // The general way to the same.
             let scheme = QuantizationScheme::Ternary(TernaryScale::AbsMean);
             let general = x[0].quantize(scheme, Granularity::Tensor)?.to_weight()?;
-            let (_, same_codes, same_scales) = general.ternary_parts().expect("a ternary weight");
+            let (_, same_codes, same_scales) = general.packed_parts().expect("a ternary weight");
             assert_eq!(same_codes.to_vec::<i8>()?, codes.to_vec::<i8>()?);
             assert_eq!(same_scales.to_vec::<f32>()?, scales.to_vec::<f32>()?);
             Ok(vec![codes.clone(), scales.clone()])

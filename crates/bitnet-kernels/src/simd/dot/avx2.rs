@@ -1,8 +1,8 @@
 //! Integer dot products of the AVX2 tier.
 //!
-//! `vpmaddubsw` (u8 × i8, pairs added into i16 with saturation) is exact for ternary codes:
-//! one step adds at most 2 · 3 · 128 = 768 to a lane, and a partial sum is of 32
-//! steps, 24,576 < 2¹⁵. For int8 weights it would saturate (2 · 255 · 128), so those are
+//! `vpmaddubsw` (u8 × i8, pairs added into i16 with saturation) is exact for codes of few bits:
+//! one step adds at most 2 · 3 · 128 = 768 to a lane if they are ternary, and a partial sum is of so
+//! many steps as stay below 2¹⁵. For int8 weights it would saturate (2 · 255 · 128), so those are
 //! widened to i16 and multiplied by `vpmaddwd`.
 
 use core::arch::x86_64::*;
@@ -15,7 +15,6 @@ impl DotSimd for Avx2 {
     // 2 registers for each token's sums, 2 for the plane, and q: 15.
     const PANEL_TOKENS: usize = 6;
     const HAS_32_REGISTERS: bool = false;
-    const PLANES_PER_PARTIAL: usize = 32;
     const PLANES_PER_PLACED_PARTIAL: usize = 32;
     const INT8_TOKENS: usize = 1;
 
@@ -29,6 +28,12 @@ impl DotSimd for Avx2 {
     type Int8Weights = [__m256i; 4];
     /// 64 activations as i16.
     type Int8Activations = [__m256i; 4];
+
+    /// A step adds at most 2 · max_code · 128 to a lane of i16.
+    #[inline(always)]
+    fn planes_per_partial(max_code: usize) -> usize {
+        (i16::MAX as usize) / (2 * 128 * max_code)
+    }
 
     #[inline(always)]
     fn tile(self, bytes: &[u8; 64]) -> [__m256i; 2] {
@@ -106,6 +111,32 @@ impl DotSimd for Avx2 {
     }
 
     #[inline(always)]
+    fn six_bit_plane<const J: usize>(self, line: [__m256i; 2], high: [__m256i; 2]) -> [__m256i; 2] {
+        // SAFETY: `self` proves AVX2; register arithmetic only.
+        unsafe {
+            let (low_bits, high_bits) = (_mm256_set1_epi8(15), _mm256_set1_epi8(0b11_0000));
+            let mut plane = line;
+            for i in 0..2 {
+                let low = match J % 2 {
+                    0 => line[i],
+                    _ => _mm256_srli_epi16::<4>(line[i]),
+                };
+                let high = match J {
+                    0 => _mm256_slli_epi16::<4>(high[i]),
+                    1 => _mm256_slli_epi16::<2>(high[i]),
+                    2 => high[i],
+                    _ => _mm256_srli_epi16::<2>(high[i]),
+                };
+                plane[i] = _mm256_or_si256(
+                    _mm256_and_si256(low, low_bits),
+                    _mm256_and_si256(high, high_bits),
+                );
+            }
+            plane
+        }
+    }
+
+    #[inline(always)]
     fn store_plane(self, [low, high]: [__m256i; 2], out: &mut [u8; 64]) {
         let start = out.as_mut_ptr();
         // SAFETY: `self` proves AVX2; two unaligned stores of 32 bytes within 64.
@@ -122,7 +153,7 @@ impl DotSimd for Avx2 {
     }
 
     #[inline(always)]
-    fn ternary_dot(self, partial: [__m256i; 2], plane: [__m256i; 2], q: &[i8; 4]) -> [__m256i; 2] {
+    fn plane_dot(self, partial: [__m256i; 2], plane: [__m256i; 2], q: &[i8; 4]) -> [__m256i; 2] {
         // SAFETY: `self` proves AVX2; register arithmetic only.
         unsafe {
             let q = _mm256_set1_epi32(i32::from_le_bytes(q.map(|v| v as u8)));

@@ -14,7 +14,6 @@ impl<const VBMI: bool> DotSimd for Avx512<VBMI> {
     // 2 · 12 registers of sums, 2 of planes, and q: 27.
     const PANEL_TOKENS: usize = 12;
     const HAS_32_REGISTERS: bool = true;
-    const PLANES_PER_PARTIAL: usize = usize::MAX / 64;
     // Codes up to 3 · 4³ = 192: a plane adds at most 4 · 192 · 128 < 2¹⁷ to a lane.
     const PLANES_PER_PLACED_PARTIAL: usize = 1 << 14;
     const INT8_TOKENS: usize = 4;
@@ -27,6 +26,12 @@ impl<const VBMI: bool> DotSimd for Avx512<VBMI> {
     type Int8Sum = __m512i;
     type Int8Weights = __m512i;
     type Int8Activations = __m512i;
+
+    /// A lane is of 32 bits and wraps, as the whole sum may.
+    #[inline(always)]
+    fn planes_per_partial(_max_code: usize) -> usize {
+        usize::MAX
+    }
 
     #[inline(always)]
     fn tile(self, bytes: &[u8; 64]) -> __m512i {
@@ -90,6 +95,26 @@ impl<const VBMI: bool> DotSimd for Avx512<VBMI> {
     }
 
     #[inline(always)]
+    fn six_bit_plane<const J: usize>(self, line: __m512i, high: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512; register arithmetic only.
+        unsafe {
+            let low = match J % 2 {
+                0 => line,
+                _ => _mm512_srli_epi32::<4>(line),
+            };
+            let high = match J {
+                0 => _mm512_slli_epi32::<4>(high),
+                1 => _mm512_slli_epi32::<2>(high),
+                2 => high,
+                _ => _mm512_srli_epi32::<2>(high),
+            };
+            let low = _mm512_and_si512(low, _mm512_set1_epi8(15));
+            const OR_AND: i32 = 0b11_11_10_00;
+            _mm512_ternarylogic_epi32::<OR_AND>(low, high, _mm512_set1_epi8(0b11_0000))
+        }
+    }
+
+    #[inline(always)]
     fn store_plane(self, plane: __m512i, out: &mut [u8; 64]) {
         // SAFETY: `self` proves AVX-512; an unaligned store of 64 bytes.
         unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), plane) }
@@ -102,7 +127,7 @@ impl<const VBMI: bool> DotSimd for Avx512<VBMI> {
     }
 
     #[inline(always)]
-    fn ternary_dot(self, partial: __m512i, plane: __m512i, q: &[i8; 4]) -> __m512i {
+    fn plane_dot(self, partial: __m512i, plane: __m512i, q: &[i8; 4]) -> __m512i {
         // SAFETY: `self` proves AVX-512 VNNI; the load is of the four bytes of `q`.
         unsafe {
             let q = _mm512_set1_epi32(q.as_ptr().cast::<i32>().read_unaligned());

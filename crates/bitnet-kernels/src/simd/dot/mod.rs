@@ -19,8 +19,6 @@ pub(crate) trait DotSimd: Copy {
     const PANEL_TOKENS: usize;
     /// Whether there are 32 registers: a ternary register block then spans two row blocks.
     const HAS_32_REGISTERS: bool;
-    /// Planes that a [`Self::Partial`] can accumulate before it must be added to `i32` sums.
-    const PLANES_PER_PARTIAL: usize;
     /// The same for partial sums of a [`Self::placed_plane`].
     const PLANES_PER_PLACED_PARTIAL: usize;
     /// Tokens of an int8 register block (1 or 4), which spans four rows.
@@ -41,6 +39,10 @@ pub(crate) trait DotSimd: Copy {
     /// 64 int8 activations, prepared for [`Self::int8_dot`].
     type Int8Activations: Copy;
 
+    /// Planes of codes up to `max_code` that a [`Self::Partial`] can accumulate before it must be added
+    /// to `i32` sums.
+    fn planes_per_partial(max_code: usize) -> usize;
+
     /// Loads a tile.
     fn tile(self, bytes: &[u8; 64]) -> Self::Tile;
 
@@ -59,6 +61,10 @@ pub(crate) trait DotSimd: Copy {
     /// Digit `DIGIT < 3` of each code `a + 3 · b + 9 · c`: a, b or c. (Of codes from 27 on, c is 3.)
     fn digit<const DIGIT: usize>(self, codes: Self::FiveBitCodes) -> Self::Plane;
 
+    /// Plane `J < 4` of a six-bit tile: the low four bits of a code are a half of each byte of `line`,
+    /// the high one for odd `J`; the high two are bits `2J` and `2J + 1` of each byte of `high`.
+    fn six_bit_plane<const J: usize>(self, line: Self::Tile, high: Self::Tile) -> Self::Plane;
+
     /// Writes the codes of a plane.
     fn store_plane(self, plane: Self::Plane, out: &mut [u8; 64]);
 
@@ -66,7 +72,7 @@ pub(crate) trait DotSimd: Copy {
     fn partial_zero(self) -> Self::Partial;
 
     /// `partial[r] + Σᵢ plane[r][i] · q[i]`.
-    fn ternary_dot(self, partial: Self::Partial, plane: Self::Plane, q: &[i8; 4]) -> Self::Partial;
+    fn plane_dot(self, partial: Self::Partial, plane: Self::Plane, q: &[i8; 4]) -> Self::Partial;
 
     /// `sums[r] += partial[r]`.
     fn add_partial(self, sums: &mut [i32; 16], partial: Self::Partial);

@@ -11,8 +11,7 @@ impl DotSimd for Scalar {
     const STREAM_TOKENS: usize = 1;
     const PANEL_TOKENS: usize = 2;
     const HAS_32_REGISTERS: bool = false;
-    // A step adds at most 2 · 3 · 128 = 768 to a lane: 32 steps stay below 2¹⁵.
-    const PLANES_PER_PARTIAL: usize = 32;
+    // Codes up to 3: 32 steps that add at most 2 · 3 · 128 stay below 2¹⁵.
     const PLANES_PER_PLACED_PARTIAL: usize = 32;
     const INT8_TOKENS: usize = 1;
 
@@ -26,6 +25,12 @@ impl DotSimd for Scalar {
     type Int8Sum = i32;
     type Int8Weights = [i8; 64];
     type Int8Activations = [i8; 64];
+
+    /// A step adds at most 2 · max_code · 128 to a lane of i16.
+    #[inline(always)]
+    fn planes_per_partial(max_code: usize) -> usize {
+        (i16::MAX as usize) / (2 * 128 * max_code)
+    }
 
     #[inline(always)]
     fn tile(self, bytes: &[u8; 64]) -> [i16; 32] {
@@ -80,6 +85,18 @@ impl DotSimd for Scalar {
     }
 
     #[inline(always)]
+    fn six_bit_plane<const J: usize>(self, line: [i16; 32], high: [i16; 32]) -> [[i16; 32]; 2] {
+        let mut plane = [[0; 32]; 2];
+        for lane in 0..32 {
+            for byte in 0..2 {
+                let low = (line[lane] >> (8 * byte + 4 * (J % 2))) & 15;
+                plane[byte][lane] = low | ((high[lane] >> (8 * byte + 2 * J)) & 3) << 4;
+            }
+        }
+        plane
+    }
+
+    #[inline(always)]
     fn store_plane(self, plane: [[i16; 32]; 2], out: &mut [u8; 64]) {
         for (lane, pair) in out.as_chunks_mut::<2>().0.iter_mut().enumerate() {
             *pair = [plane[0][lane] as u8, plane[1][lane] as u8];
@@ -92,7 +109,7 @@ impl DotSimd for Scalar {
     }
 
     #[inline(always)]
-    fn ternary_dot(self, mut partial: [i16; 32], plane: [[i16; 32]; 2], q: &[i8; 4]) -> [i16; 32] {
+    fn plane_dot(self, mut partial: [i16; 32], plane: [[i16; 32]; 2], q: &[i8; 4]) -> [i16; 32] {
         let q = q.map(i16::from);
         let mut low = [q[0]; 32];
         let mut high = [q[1]; 32];

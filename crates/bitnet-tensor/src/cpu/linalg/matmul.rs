@@ -1,14 +1,14 @@
 //! Matrix products, dense and quantized.
 
 use bitnet_kernels::dense::{self, Matrix, Weights};
-use bitnet_kernels::ternary::{TernaryMatrix, TiledLayout};
-use bitnet_kernels::{Cpu, OperandError, QuantizedRows, int8, parallel, ternary};
+use bitnet_kernels::tiled::{self, TiledLayout, TiledMatrix};
+use bitnet_kernels::{Cpu, OperandError, QuantizedRows, int8, parallel};
 use half::{bf16, f16};
 
 use crate::error::{Result, bail, error};
 use crate::layout::Layout;
 use crate::shape::count;
-use crate::storage::TernaryLayout;
+use crate::storage::CodeLayout;
 use crate::{BitNetDType, BitNetTensor, Element, TensorShape};
 
 pub(in crate::cpu) fn matmul(
@@ -164,7 +164,7 @@ pub(in crate::cpu) fn ternary_linear(
     weight: &BitNetTensor,
     out: &mut BitNetTensor,
 ) -> Result<()> {
-    let Some((TernaryLayout::Tiled(encoding), codes, scales)) = weight.ternary_parts() else {
+    let Some((CodeLayout::Tiled(encoding), codes, scales)) = weight.packed_parts() else {
         bail!(
             UnsupportedOperation,
             "linear",
@@ -175,10 +175,9 @@ pub(in crate::cpu) fn ternary_linear(
     let (rows, columns) = (weight.shape()[0], weight.shape()[1]);
     let failed = |cause| operand_error("linear", &[weight], cause);
     let layout = TiledLayout::new(encoding, rows, columns).map_err(failed)?;
-    let matrix =
-        TernaryMatrix::new(layout, codes.as_slice()?, scales.as_slice()?).map_err(failed)?;
+    let matrix = TiledMatrix::new(layout, codes.as_slice()?, scales.as_slice()?).map_err(failed)?;
     with_rows(features, parts, |x| {
-        ternary::gemm(cpu, &matrix, x, out.try_mut()?);
+        tiled::gemm(cpu, &matrix, x, out.try_mut()?);
         Ok(())
     })
 }

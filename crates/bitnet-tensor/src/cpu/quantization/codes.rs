@@ -1,51 +1,52 @@
-//! The rows of a weight with ternary codes, whatever the layout that holds them.
+//! The rows of a weight with ternary or 6-bit codes, whatever the layout that holds them.
 
 use std::sync::Mutex;
 
 use bitnet_kernels::blocks::BlockFormat;
-use bitnet_kernels::ternary::{
-    TiledLayout, unpack_block_row, unpack_huggingface_row, unpack_i2_s_row, unpack_tiled_row,
-};
+use bitnet_kernels::ternary::{unpack_block_row, unpack_huggingface_row, unpack_i2_s_row};
+use bitnet_kernels::tiled::{self, TiledLayout};
 use bitnet_kernels::{OperandError, parallel};
 
 use crate::cpu::linalg::operand_error;
 use crate::error::{Result, bail, error};
-use crate::storage::TernaryLayout;
+use crate::storage::{CodeLayout, INT6_MAX};
 use crate::{BitNetDType, BitNetTensor};
 
-/// How the codes are stored.
-enum CodeLayout<'a> {
-    /// As a ternary weight, with the scale of each row.
-    Ternary(TernaryLayout, &'a [f32]),
-    /// As blocks with their scales.
-    Block(BlockFormat),
+/// Where the scales are.
+enum Source<'a> {
+    /// Beside the codes, one for each row.
+    Rows(CodeLayout, &'a [f32]),
+    /// In blocks with the codes.
+    Blocks(BlockFormat),
 }
 
-/// A weight's ternary codes, row by row.
+/// A weight's codes, row by row.
 pub(super) struct CodeRows<'a> {
-    layout: CodeLayout<'a>,
+    source: Source<'a>,
     bytes: &'a [u8],
     pub(super) rows: usize,
     pub(super) columns: usize,
 }
 
 impl<'a> CodeRows<'a> {
-    /// Of a ternary weight, or of one of a block format with ternary codes.
+    /// Of a ternary or 6-bit weight, or of one of a block format with ternary codes.
     pub(super) fn new(weight: &'a BitNetTensor) -> Result<Self> {
         let (rows, columns) = (weight.shape()[0], weight.shape()[1]);
         if let BitNetDType::Block(format) = weight.dtype() {
-            let layout = CodeLayout::Block(format);
-            return Ok(Self { layout, bytes: weight.block_bytes()?, rows, columns });
+            let source = Source::Blocks(format);
+            return Ok(Self { source, bytes: weight.block_bytes()?, rows, columns });
         }
-        let Some((layout, codes, scales)) = weight.ternary_parts() else {
-            bail!(InternalError, "codes", &[weight], "the weight is not ternary");
+        let Some((layout, codes, scales)) = weight.packed_parts() else {
+            bail!(InternalError, "codes", &[weight], "the weight has no codes");
         };
         let bytes = match layout {
-            TernaryLayout::Bytes => bytemuck::cast_slice(codes.as_slice::<i8>()?),
+            CodeLayout::Bytes | CodeLayout::Int6Bytes => {
+                bytemuck::cast_slice(codes.as_slice::<i8>()?)
+            }
             _ => codes.as_slice::<u8>()?,
         };
-        let layout = CodeLayout::Ternary(layout, scales.as_slice()?);
-        Ok(Self { layout, bytes, rows, columns })
+        let source = Source::Rows(layout, scales.as_slice()?);
+        Ok(Self { source, bytes, rows, columns })
     }
 
     /// Whether `weight` is what [`new`](Self::new) takes.
@@ -54,32 +55,33 @@ impl<'a> CodeRows<'a> {
             BitNetDType::Block(format) => {
                 format.has_ternary_codes() && weight.grouped_parts().is_none()
             }
-            dtype => dtype == BitNetDType::Ternary,
+            dtype => matches!(dtype, BitNetDType::Ternary | BitNetDType::Int6),
         }
     }
 
-    /// Writes the codes of `row`, each −1, 0 or 1, and says their scale: `None` where blocks of the
+    /// Writes the codes of `row` and says their scale: `None` where blocks of the
     /// row have several, or a code that is not ternary.
     pub(super) fn read(&self, row: usize, out: &mut [i8]) -> Result<Option<f32>, OperandError> {
         let (bytes, rows, columns) = (self.bytes, self.rows, self.columns);
-        let (layout, scales) = match self.layout {
-            CodeLayout::Block(format) => return self.read_blocks(format, row, out),
-            CodeLayout::Ternary(layout, scales) => (layout, scales),
+        let (layout, scales) = match self.source {
+            Source::Blocks(format) => return self.read_blocks(format, row, out),
+            Source::Rows(layout, scales) => (layout, scales),
         };
         match layout {
-            TernaryLayout::Bytes => {
+            CodeLayout::Bytes | CodeLayout::Int6Bytes => {
                 let codes = &bytes[row * columns..][..columns];
                 out.copy_from_slice(bytemuck::cast_slice(codes));
-                if !out.iter().all(|code| (-1..=1).contains(code)) {
+                let most = if layout == CodeLayout::Bytes { 1 } else { INT6_MAX };
+                if !out.iter().all(|code| (-most..=most).contains(code)) {
                     return Err(OperandError::InvalidCode { row });
                 }
             }
-            TernaryLayout::HuggingFace => {
+            CodeLayout::HuggingFace => {
                 unpack_huggingface_row(bytes, rows, columns, row, out)?;
             }
-            TernaryLayout::I2S(block) => unpack_i2_s_row(block, bytes, rows, columns, row, out)?,
-            TernaryLayout::Tiled(encoding) => {
-                unpack_tiled_row(TiledLayout::new(encoding, rows, columns)?, bytes, row, out)?;
+            CodeLayout::I2S(block) => unpack_i2_s_row(block, bytes, rows, columns, row, out)?,
+            CodeLayout::Tiled(encoding) => {
+                tiled::unpack_row(TiledLayout::new(encoding, rows, columns)?, bytes, row, out)?;
             }
         }
         Ok(Some(scales[row]))

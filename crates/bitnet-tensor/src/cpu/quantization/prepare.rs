@@ -1,18 +1,18 @@
-//! Weights brought into the layouts that the kernels read: ternary tiles where all codes are
-//! ternary and each row has one scale, else tiles of groups.
+//! Weights brought into the layouts that the kernels read: tiles of codes where each row has one
+//! scale, else tiles of groups.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use bitnet_kernels::Cpu;
 use bitnet_kernels::blocks::BlockFormat;
 use bitnet_kernels::grouped::{GroupedLayout, pack_grouped};
-use bitnet_kernels::Cpu;
-use bitnet_kernels::ternary::{TileEncoding, TiledLayout, pack_tiled};
+use bitnet_kernels::tiled::{self, TileEncoding, TiledLayout};
 
 use super::codes::{CodeRows, fail_if_any, keep_first};
 use crate::cpu::linalg::operand_error;
 use crate::error::{Result, bail};
-use crate::storage::TernaryLayout;
+use crate::storage::CodeLayout;
 use crate::{BitNetDType, BitNetTensor, Device};
 
 const NAME: &str = "prepare_weight";
@@ -23,13 +23,14 @@ pub(in crate::cpu) fn prepare_weight(
     device: Device,
 ) -> Result<BitNetTensor> {
     if let [weight] = parts {
-        let tiled = matches!(weight.ternary_parts(), Some((TernaryLayout::Tiled(_), ..)));
+        let tiled = matches!(weight.packed_parts(), Some((CodeLayout::Tiled(_), ..)));
         if tiled || weight.grouped_parts().is_some() {
             return Ok((*weight).clone());
         }
     }
     if parts.iter().all(|part| CodeRows::has(part))
-        && let Some(weight) = ternary(cpu, parts, device)?
+        && let Some(encoding) = encoding(cpu, parts)
+        && let Some(weight) = tiled(encoding, parts, device)?
     {
         return Ok(weight);
     }
@@ -42,7 +43,7 @@ pub(in crate::cpu) fn prepare_weight(
             DTypeMismatch,
             NAME,
             parts,
-            "the weights are neither all ternary nor of one block format"
+            "the weights are neither all ternary, nor all int6, nor of one block format"
         ),
     }
 }
@@ -73,21 +74,33 @@ impl Stack {
     }
 }
 
-/// The parts as one ternary weight; `None` where a row has several scales or other codes.
-fn ternary(cpu: Cpu, parts: &[&BitNetTensor], device: Device) -> Result<Option<BitNetTensor>> {
+/// The tiles that all parts fit, if they are of one type.
+fn encoding(cpu: Cpu, parts: &[&BitNetTensor]) -> Option<TileEncoding> {
+    let is_int6 = |part: &&BitNetTensor| part.dtype() == BitNetDType::Int6;
+    match parts.iter().filter(|part| is_int6(part)).count() {
+        0 => Some(TileEncoding::best_ternary(cpu, parts.first()?.shape()[1])),
+        count => (count == parts.len()).then_some(TileEncoding::SixBit),
+    }
+}
+
+/// The parts as one weight in tiles; `None` where a row has several scales or other codes.
+fn tiled(
+    encoding: TileEncoding,
+    parts: &[&BitNetTensor],
+    device: Device,
+) -> Result<Option<BitNetTensor>> {
     let sources: Vec<CodeRows<'_>> =
         parts.iter().map(|part| CodeRows::new(part)).collect::<Result<_>>()?;
     let columns = sources.first().map_or(0, |source| source.columns);
     let stack = Stack::new(sources.iter().map(|source| source.rows));
     let rows = stack.rows();
     let failed = |cause| operand_error(NAME, parts, cause);
-    let encoding = TileEncoding::best(cpu, columns);
     let tiles = TiledLayout::new(encoding, rows, columns).map_err(failed)?;
 
     let mut codes = BitNetTensor::empty([tiles.byte_len()], BitNetDType::U8, device)?;
     let scales: Vec<AtomicU32> = (0..rows).map(|_| AtomicU32::new(0)).collect();
     let (several, failure) = (AtomicBool::new(false), Mutex::new(None));
-    pack_tiled(tiles, codes.try_mut()?, |row, out| {
+    tiled::pack(tiles, codes.try_mut()?, |row, out| {
         if several.load(Ordering::Relaxed) {
             return out.fill(0); // in vain
         }
@@ -113,7 +126,7 @@ fn ternary(cpu: Cpu, parts: &[&BitNetTensor], device: Device) -> Result<Option<B
         scales.into_iter().map(|bits| f32::from_bits(bits.into_inner())).collect();
     let scales = BitNetTensor::from_vec(scales, [rows])?.to_device(device)?;
     let shape = [rows, columns];
-    BitNetTensor::ternary_from_parts(TernaryLayout::Tiled(encoding), codes, scales, shape).map(Some)
+    BitNetTensor::packed_from_parts(CodeLayout::Tiled(encoding), codes, scales, shape).map(Some)
 }
 
 /// The parts, all of one format, as one weight in tiles of groups.

@@ -87,7 +87,8 @@ impl Operation for TernaryLinear {
     }
 
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
-        infer_quantized(self.name(), self.features, inputs, BitNetDType::Ternary)
+        let packed = [BitNetDType::Ternary, BitNetDType::Int6];
+        infer_quantized(self.name(), self.features, inputs, &packed)
     }
 }
 
@@ -109,7 +110,7 @@ impl Operation for LinearInt8 {
     }
 
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
-        let specs = infer_quantized(self.name(), self.features, inputs, BitNetDType::I8)?;
+        let specs = infer_quantized(self.name(), self.features, inputs, &[BitNetDType::I8])?;
         let (weight, scales) = (inputs[3], inputs[4]);
         if scales.dtype() != BitNetDType::F32 || *scales.shape() != [weight.shape()[0]] {
             bail!(ShapeMismatch, self.name(), inputs, "weight scales are f32 [out]");
@@ -122,16 +123,20 @@ fn infer_quantized(
     name: &'static str,
     features: usize,
     inputs: &[&BitNetTensor],
-    weights: BitNetDType,
+    weights: &[BitNetDType],
 ) -> Result<Specs> {
     let (codes, scales, sums, weight) = (inputs[0], inputs[1], inputs[2], inputs[3]);
-    let types = [codes.dtype(), scales.dtype(), sums.dtype(), weight.dtype()];
-    if types != [BitNetDType::I8, BitNetDType::F32, BitNetDType::I32, weights] {
+    let types = [codes.dtype(), scales.dtype(), sums.dtype()];
+    if types != [BitNetDType::I8, BitNetDType::F32, BitNetDType::I32]
+        || !weights.contains(&weight.dtype())
+    {
+        let weights: Vec<_> = weights.iter().map(ToString::to_string).collect();
         bail!(
             DTypeMismatch,
             name,
             inputs,
-            "takes i8 codes, f32 scales, i32 sums and {weights} weights"
+            "takes i8 codes, f32 scales, i32 sums and {} weights",
+            weights.join(" or ")
         );
     }
     let (Some((&padded, leading)), &[out, inner]) = (codes.shape().split_last(), &**weight.shape())
@@ -151,7 +156,7 @@ fn infer_quantized(
 /// # Products with weights
 impl BitNetTensor {
     /// `self · weightᵀ` for `F32 [.., in]` and a weight `[out, in]`: dense (`F32`, `F16`, `BF16`;
-    /// computed in `f32`), ternary (the activation is quantized to int8 first, W1.58A8), or of a
+    /// computed in `f32`), ternary or `Int6` (the activation is quantized to int8 first), or of a
     /// block format (the activation is quantized to int8 with a scale for each 32 features). Ternary
     /// and block weights come from [`prepare_weight`](Self::prepare_weight).
     ///
@@ -168,7 +173,7 @@ impl BitNetTensor {
     /// # Errors
     /// `ShapeMismatch`, `DTypeMismatch`.
     pub fn linear(&self, weight: &Self) -> Result<Self> {
-        if weight.dtype() == BitNetDType::Ternary {
+        if matches!(weight.dtype(), BitNetDType::Ternary | BitNetDType::Int6) {
             return self.quantize_activation()?.linear(weight);
         }
         apply_one(Linear, &[self, weight])
@@ -180,7 +185,7 @@ impl BitNetTensor {
     /// # Errors
     /// As [`linear`](Self::linear).
     pub fn linear_out(&self, weight: &Self, out: &mut Self) -> Result<()> {
-        if weight.dtype() == BitNetDType::Ternary {
+        if matches!(weight.dtype(), BitNetDType::Ternary | BitNetDType::Int6) {
             return self.quantize_activation()?.linear_out(weight, out);
         }
         apply_out(Linear, &[self, weight], std::slice::from_mut(out))

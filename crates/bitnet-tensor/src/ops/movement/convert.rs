@@ -20,12 +20,13 @@ impl Operation for Cast {
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
         let input = inputs[0];
         let operation = self.name();
-        if self.0 == BitNetDType::Ternary {
+        if matches!(self.0, BitNetDType::Ternary | BitNetDType::Int6) {
             bail!(
                 UnsupportedOperation,
                 operation,
                 inputs,
-                "ternary weights are made by `ternarize`"
+                "{} weights are made by `quantize` and `to_weight`",
+                self.0
             );
         }
         if self.0.is_packed() {

@@ -150,7 +150,7 @@ impl BitNetTensor {
 /// The numbers as `F64`.
 fn wide(x: &BitNetTensor) -> Result<BitNetTensor> {
     let x = match x.dtype() {
-        BitNetDType::Ternary => x.to_dtype(BitNetDType::F32)?,
+        BitNetDType::Ternary | BitNetDType::Int6 => x.to_dtype(BitNetDType::F32)?,
         _ => x.detach(),
     };
     x.to_dtype(BitNetDType::F64)

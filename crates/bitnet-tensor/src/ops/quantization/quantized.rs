@@ -3,7 +3,7 @@
 use super::scheme::{Blocks, Granularity, QuantizationScheme};
 use crate::backend::dispatch::composed;
 use crate::error::{Result, bail};
-use crate::storage::TernaryLayout;
+use crate::storage::CodeLayout;
 use crate::{BitNetDType, BitNetTensor};
 
 /// A tensor as whole numbers of few bits: element = (code − zero point) × scale.
@@ -183,8 +183,8 @@ impl Quantized {
         })
     }
 
-    /// Ternary codes of a matrix, with a scale for all or per row, as a weight for
-    /// [`linear`](BitNetTensor::linear): a tensor of type `Ternary`.
+    /// Ternary codes of a matrix, or symmetric ones of up to six bits, with a scale for all or per
+    /// row, as a weight for [`linear`](BitNetTensor::linear): a tensor of type `Ternary` or `Int6`.
     ///
     /// ```
     /// use bitnet_tensor::{BitNetTensor, Granularity, QuantizationScheme, TernaryScale};
@@ -197,14 +197,19 @@ impl Quantized {
     /// ```
     ///
     /// # Errors
-    /// `UnsupportedOperation` unless the codes are ternary and the scales as said,
+    /// `UnsupportedOperation` unless the codes and the scales are as said,
     /// `ShapeMismatch` unless they are a matrix.
     pub fn to_weight(&self) -> Result<BitNetTensor> {
         const NAME: &str = "to_weight";
         let operands = &[&self.codes, &self.scales];
-        if !matches!(self.scheme, QuantizationScheme::Ternary(_)) {
-            bail!(UnsupportedOperation, NAME, operands, "the codes are not ternary");
-        }
+        let layout = match self.scheme {
+            QuantizationScheme::Ternary(_) => CodeLayout::Bytes,
+            QuantizationScheme::Symmetric { bits: ..=6 } => CodeLayout::Int6Bytes,
+            _ => {
+                let reason = "the codes are neither ternary nor symmetric in six bits";
+                bail!(UnsupportedOperation, NAME, operands, "{reason}");
+            }
+        };
         let &[rows, columns] = &**self.codes.shape() else {
             bail!(ShapeMismatch, NAME, operands, "takes a matrix");
         };
@@ -217,7 +222,7 @@ impl Quantized {
         composed(NAME, operands, || {
             let scales = self.scales.to_dtype(BitNetDType::F32)?.expand([rows])?.contiguous()?;
             let codes = self.codes.contiguous()?;
-            BitNetTensor::ternary_from_parts(TernaryLayout::Bytes, codes, scales, [rows, columns])
+            BitNetTensor::packed_from_parts(layout, codes, scales, [rows, columns])
         })
     }
 }

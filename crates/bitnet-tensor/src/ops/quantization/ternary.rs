@@ -7,7 +7,7 @@ use crate::backend::dispatch::apply;
 use crate::backend::registry;
 use crate::error::{Result, bail, error};
 use crate::ops::{Operation, Specs, TensorSpec};
-use crate::storage::TernaryLayout;
+use crate::storage::CodeLayout;
 use crate::{BitNetDType, BitNetTensor};
 
 /// A dense weight `[rows, columns]` to codes `I8` −1, 0, +1 and one scale, `F32 [rows]`, the same
@@ -58,13 +58,13 @@ impl BitNetTensor {
         };
         match <[BitNetTensor; 2]>::try_from(outputs.into_vec()) {
             Ok([codes, scales]) => {
-                Self::ternary_from_parts(TernaryLayout::Bytes, codes, scales, [rows, columns])
+                Self::packed_from_parts(CodeLayout::Bytes, codes, scales, [rows, columns])
             }
             Err(_) => Err(error!(InternalError, "ternarize", &[], "there are not two outputs")),
         }
     }
 
-    /// The ternary weights or the weights of one block format `parts`, of equal columns, one below the
+    /// The ternary weights, `Int6` weights or weights of one block format `parts`, of equal columns, one below the
     /// other, in the layout that the kernels of their device want. Done once, when a model is
     /// loaded.
     ///
@@ -82,14 +82,14 @@ impl BitNetTensor {
     ///
     /// # Errors
     /// `InvalidTensor` for none, `DTypeMismatch` for dense weights and for different block formats,
-    /// `ShapeMismatch`, `DeviceMismatch`; `ComputationError` when a code is none of −1, 0 and 1.
+    /// `ShapeMismatch`, `DeviceMismatch`; `ComputationError` when a code stands for no weight.
     pub fn prepare_weight(parts: &[&Self]) -> Result<Self> {
         const NAME: &str = "prepare_weight";
         let Some(first) = parts.first() else {
             bail!(InvalidTensor, NAME, parts, "there is nothing to prepare");
         };
         if parts.iter().any(|part| !part.dtype().is_packed()) {
-            bail!(DTypeMismatch, NAME, parts, "takes ternary weights or ones of a block format");
+            bail!(DTypeMismatch, NAME, parts, "takes ternary, int6 and block weights");
         }
         if parts.iter().any(|part| part.rank() != 2) {
             bail!(ShapeMismatch, NAME, parts, "takes matrices");

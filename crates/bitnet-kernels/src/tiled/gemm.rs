@@ -1,4 +1,4 @@
-//! Products of a tiled ternary matrix with int8 activations: a few tokens (decode, bound by
+//! Products of a tiled matrix with int8 activations: a few tokens (decode, bound by
 //! memory) or many (prefill, bound by the dot-product instruction).
 //!
 //! For few tokens the planes of a tile go from the registers that unpacked them straight into dot
@@ -10,7 +10,7 @@ use std::cell::Cell;
 
 use super::kernel::{self, Blocks, Line, Stream};
 use super::panels::Panels;
-use super::{TILE_ROWS, TernaryMatrix};
+use super::{TILE_ROWS, TiledMatrix};
 use crate::dispatch::Cpu;
 use crate::parallel::{self, SharedMut};
 use crate::product::{Finish, Scaled, Sums};
@@ -38,12 +38,12 @@ const KEPT_BYTES: usize = 1 << 23;
 /// If `w` and `x` differ in columns, or `out` has not `x.rows() · w.rows()` elements.
 ///
 /// ```
-/// use bitnet_kernels::ternary::{TernaryMatrix, TileEncoding, TiledLayout, gemm, pack_tiled};
+/// use bitnet_kernels::tiled::{TileEncoding, TiledLayout, TiledMatrix, gemm, pack};
 /// use bitnet_kernels::{Cpu, QuantizedRows};
 /// let layout = TiledLayout::new(TileEncoding::TwoBit, 2, 3)?;
 /// let mut tiled = vec![0; layout.byte_len()];
-/// pack_tiled(layout, &mut tiled, |row, w| w.copy_from_slice(&[[1, 0, -1], [1, 1, 1]][row]))?;
-/// let w = TernaryMatrix::new(layout, &tiled, &[0.5, 2.0])?;
+/// pack(layout, &mut tiled, |row, w| w.copy_from_slice(&[[1, 0, -1], [1, 1, 1]][row]))?;
+/// let w = TiledMatrix::new(layout, &tiled, &[0.5, 2.0])?;
 ///
 /// let mut codes = [0; 64];
 /// codes[..3].copy_from_slice(&[10, 20, -30]);
@@ -53,7 +53,7 @@ const KEPT_BYTES: usize = 1 << 23;
 /// assert_eq!(out, [40.0 * (0.5 * 0.1), 0.0 * (2.0 * 0.1)]);
 /// # Ok::<(), bitnet_kernels::OperandError>(())
 /// ```
-pub fn gemm(cpu: Cpu, w: &TernaryMatrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
+pub fn gemm(cpu: Cpu, w: &TiledMatrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
     product(cpu, w, x, out, Scaled { rows: w.scales(), tokens: x.scales() });
 }
 
@@ -61,13 +61,13 @@ pub fn gemm(cpu: Cpu, w: &TernaryMatrix<'_>, x: &QuantizedRows<'_>, out: &mut [f
 ///
 /// # Panics
 /// As [`gemm()`].
-pub fn gemm_i32(cpu: Cpu, w: &TernaryMatrix<'_>, x: &QuantizedRows<'_>, out: &mut [i32]) {
+pub fn gemm_i32(cpu: Cpu, w: &TiledMatrix<'_>, x: &QuantizedRows<'_>, out: &mut [i32]) {
     product(cpu, w, x, out, Sums);
 }
 
 fn product<T: Send, F: Finish<T>>(
     cpu: Cpu,
-    w: &TernaryMatrix<'_>,
+    w: &TiledMatrix<'_>,
     x: &QuantizedRows<'_>,
     out: &mut [T],
     finish: F,
@@ -80,9 +80,9 @@ fn product<T: Send, F: Finish<T>>(
     }
     let out = SharedMut::of(out);
     let finish = |token: usize, block: usize, sums: &mut [i32; TILE_ROWS]| {
-        // The codes counted each weight plus one.
+        let excess = x.sums()[token].wrapping_mul(layout.encoding().zero());
         for sum in sums.iter_mut() {
-            *sum = sum.wrapping_sub(x.sums()[token]);
+            *sum = sum.wrapping_sub(excess);
         }
         let first_row = block * TILE_ROWS;
         let used = TILE_ROWS.min(rows - first_row);

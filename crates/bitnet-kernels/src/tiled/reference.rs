@@ -8,7 +8,7 @@ use crate::quantized::QuantizedRows;
 ///
 /// # Panics
 /// If the position lies outside `tiled`.
-pub fn tiled_weight(layout: TiledLayout, tiled: &[u8], row: usize, col: usize) -> i8 {
+pub fn weight(layout: TiledLayout, tiled: &[u8], row: usize, col: usize) -> i8 {
     let (columns, tile_bytes) = (layout.encoding().columns(), layout.encoding().tile_bytes());
     let tile = (row / 16) * layout.cols().div_ceil(columns) + col / columns;
     let tile = &tiled[tile_bytes * tile..][..tile_bytes];
@@ -22,11 +22,15 @@ pub fn tiled_weight(layout: TiledLayout, tiled: &[u8], row: usize, col: usize) -
             let code = low + 16 * ((tile[256 + byte] >> slot) & 1);
             [code % 3, code / 3 % 3, code / 9][digit]
         }
+        TileEncoding::SixBit => {
+            let low = (tile[64 * (c / 8) + byte] >> (4 * (c / 4 % 2))) & 15;
+            low + 16 * ((tile[128 + byte] >> (2 * (c / 4))) & 3)
+        }
     };
-    code as i8 - 1
+    code as i8 - if layout.encoding() == TileEncoding::SixBit { 32 } else { 1 }
 }
 
-/// Integer products of a row-major matrix of int8 (or ternary) weights with activations:
+/// Integer products of a row-major matrix of int8 (or fewer bits) weights with activations:
 /// element (t, r) of tokens × `rows` is Σ weight (r, c) · code (t, c) over the columns.
 ///
 /// # Panics

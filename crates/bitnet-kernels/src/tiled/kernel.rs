@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use super::five_bit::FiveBit;
 use super::panels::Panels;
+use super::six_bit::SixBit;
 use super::two_bit::TwoBit;
-use super::{TILE_ROWS, TernaryMatrix, TileEncoding};
+use super::{TILE_ROWS, TileEncoding, TiledMatrix};
 use crate::simd::{Kernel, Simd};
 
 /// A plane of 16 rows × 4 columns of codes, one per byte.
@@ -25,6 +26,9 @@ type FinishSums<'a> = &'a dyn Fn(usize, usize, &mut [i32; TILE_ROWS]);
 
 /// How the planes of a row block come out of its tiles.
 pub(super) trait Encoding {
+    /// The largest code.
+    const MAX_CODE: usize;
+
     /// `sums[t][row] += Σ code · q` over the columns of a row block and `Q` tokens. `quads[k][t]` are
     /// the activations of token `t` for columns `4k .. 4k + 4`, of whole tiles.
     ///
@@ -54,7 +58,7 @@ impl Kernel for TokenCounts {
 
 /// Some row blocks × one panel of few tokens.
 pub(super) struct Stream<'a> {
-    pub(super) w: &'a TernaryMatrix<'a>,
+    pub(super) w: &'a TiledMatrix<'a>,
     pub(super) panels: Panels,
     pub(super) data: &'a [i8],
     pub(super) row_blocks: Range<usize>,
@@ -71,6 +75,7 @@ impl Kernel for Stream<'_> {
         match self.w.layout().encoding() {
             TileEncoding::TwoBit => self.run_encoding::<S, TwoBit>(simd),
             TileEncoding::FiveBit => self.run_encoding::<S, FiveBit>(simd),
+            TileEncoding::SixBit => self.run_encoding::<S, SixBit>(simd),
         }
     }
 }
@@ -105,7 +110,7 @@ impl Stream<'_> {
 /// stay in registers over all columns, each plane is loaded once and used for every token, each quad
 /// of activations is broadcast once and used for every row block.
 pub(super) struct Blocks<'a> {
-    pub(super) w: &'a TernaryMatrix<'a>,
+    pub(super) w: &'a TiledMatrix<'a>,
     pub(super) panels: Panels,
     pub(super) data: &'a [i8],
     pub(super) panel_range: Range<usize>,
@@ -138,13 +143,20 @@ impl Blocks<'_> {
         let planes = planes.as_chunks_mut::<R>().0;
         let block_planes = w.layout().padded_cols() / 4;
         for (i, block) in row_blocks.clone().enumerate() {
+            let (tiles, r) = (row_block(w, block), i % R);
             let planes = &mut planes[i / R * block_planes..][..block_planes];
             match w.layout().encoding() {
-                TileEncoding::TwoBit => TwoBit::unpack(simd, row_block(w, block), planes, i % R),
-                TileEncoding::FiveBit => FiveBit::unpack(simd, row_block(w, block), planes, i % R),
+                TileEncoding::TwoBit => TwoBit::unpack(simd, tiles, planes, r),
+                TileEncoding::FiveBit => FiveBit::unpack(simd, tiles, planes, r),
+                TileEncoding::SixBit => SixBit::unpack(simd, tiles, planes, r),
             }
         }
         let planes = &*planes;
+        let planes_per_partial = match w.layout().encoding() {
+            TileEncoding::TwoBit => S::planes_per_partial(TwoBit::MAX_CODE),
+            TileEncoding::FiveBit => S::planes_per_partial(FiveBit::MAX_CODE),
+            TileEncoding::SixBit => S::planes_per_partial(SixBit::MAX_CODE),
+        };
         for panel in panel_range {
             for (i, first_block) in row_blocks.clone().step_by(R).enumerate() {
                 let block = Block {
@@ -152,6 +164,7 @@ impl Blocks<'_> {
                     data,
                     panel,
                     planes: &planes[i * block_planes..][..block_planes],
+                    planes_per_partial,
                     row_blocks: first_block..row_blocks.end.min(first_block + R),
                     finish,
                 };
@@ -183,6 +196,7 @@ struct Block<'a, const R: usize> {
     data: &'a [i8],
     panel: usize,
     planes: &'a [[Line; R]],
+    planes_per_partial: usize,
     row_blocks: Range<usize>,
     finish: FinishSums<'a>,
 }
@@ -192,7 +206,7 @@ impl<const R: usize> Block<'_, R> {
     fn run<S: Simd, const Q: usize>(&self, simd: S) {
         let quads = self.panels.quads::<Q>(self.data, self.panel);
         let mut sums = [[[0; TILE_ROWS]; R]; Q];
-        let chunk = S::PLANES_PER_PARTIAL;
+        let chunk = self.planes_per_partial;
         for (planes, quads) in self.planes.chunks(chunk).zip(quads.chunks(chunk)) {
             let mut partials = [[simd.partial_zero(); R]; Q];
             for (lines, quads) in planes.iter().zip(quads) {
@@ -202,7 +216,7 @@ impl<const R: usize> Block<'_, R> {
                 }
                 for t in 0..Q {
                     for r in 0..R {
-                        partials[t][r] = simd.ternary_dot(partials[t][r], plane[r], &quads[t]);
+                        partials[t][r] = simd.plane_dot(partials[t][r], plane[r], &quads[t]);
                     }
                 }
             }
@@ -223,7 +237,7 @@ impl<const R: usize> Block<'_, R> {
 
 /// The bytes of a row block.
 #[inline(always)]
-fn row_block<'a>(w: &TernaryMatrix<'a>, block: usize) -> &'a [u8] {
+fn row_block<'a>(w: &TiledMatrix<'a>, block: usize) -> &'a [u8] {
     let bytes = w.layout().row_block_bytes();
     &w.codes()[block * bytes..][..bytes]
 }

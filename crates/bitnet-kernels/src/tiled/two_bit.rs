@@ -1,7 +1,7 @@
 //! Tiles with a weight in two bits: 16 rows × 16 columns in 64 bytes.
 
+use super::TILE_ROWS;
 use super::kernel::{Encoding, Line};
-use super::layout::TILE_ROWS;
 use crate::simd::Simd;
 
 /// Columns of a tile.
@@ -15,6 +15,8 @@ const BYTES: usize = 64;
 pub(super) struct TwoBit;
 
 impl Encoding for TwoBit {
+    const MAX_CODE: usize = 3;
+
     /// Several chains of sums, one for each plane of one or two tiles, hide the latency of the dot
     /// product.
     #[inline(always)]
@@ -94,7 +96,7 @@ fn add_placed_planes<S: Simd, const Q: usize>(
     ];
     for t in 0..Q {
         for j in 0..4 {
-            partials[t][j] = simd.ternary_dot(partials[t][j], planes[j], &step[j][t]);
+            partials[t][j] = simd.plane_dot(partials[t][j], planes[j], &step[j][t]);
         }
     }
 }

@@ -4,8 +4,8 @@
 //! byte shuffle, where five weights in a byte would need multiplications. The fifth bits of a tile
 //! have a line of their own, so that the other four fill bytes by halves and every line is aligned.
 
+use super::TILE_ROWS;
 use super::kernel::{Encoding, Line};
-use super::layout::TILE_ROWS;
 use crate::simd::Simd;
 
 /// Columns of a tile.
@@ -22,6 +22,8 @@ const PLANES: usize = COLUMNS / 4;
 pub(super) struct FiveBit;
 
 impl Encoding for FiveBit {
+    const MAX_CODE: usize = 3;
+
     /// Six chains of sums, one for each plane of two slots, hide the latency of the dot product.
     #[inline(always)]
     fn stream<S: Simd, const Q: usize>(
@@ -32,7 +34,7 @@ impl Encoding for FiveBit {
     ) {
         let (tiles, steps) = (lines(tiles), quads.as_chunks::<PLANES>().0);
         // A sum takes every sixth plane of a tile.
-        let chunk = S::PLANES_PER_PARTIAL / (PLANES / 6);
+        let chunk = S::planes_per_partial(Self::MAX_CODE) / (PLANES / 6);
         for (tiles, steps) in tiles.chunks(chunk).zip(steps.chunks(chunk)) {
             let mut partials = [[simd.partial_zero(); 6]; Q];
             for (tile, step) in tiles.iter().zip(steps) {
@@ -41,7 +43,7 @@ impl Encoding for FiveBit {
                     for t in 0..Q {
                         for i in 0..6 {
                             partials[t][i] =
-                                simd.ternary_dot(partials[t][i], planes[i], &quads[i][t]);
+                                simd.plane_dot(partials[t][i], planes[i], &quads[i][t]);
                         }
                     }
                 }

@@ -8,13 +8,11 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use bitnet_kernels::int8::{self, Int8Matrix};
-use bitnet_kernels::ternary::{self, TernaryMatrix, TileEncoding, TiledLayout, pack_tiled};
+use bitnet_kernels::tiled::{self, TileEncoding, TiledLayout, TiledMatrix};
 use bitnet_kernels::{Cpu, Isa, QuantizedRows, parallel};
 
 /// The projections of BitNet b1.58 2B-4T, as (rows, columns).
 const SHAPES: [(usize, usize); 3] = [(2560, 2560), (6912, 2560), (2560, 6912)];
-
-const ENCODINGS: [TileEncoding; 2] = [TileEncoding::TwoBit, TileEncoding::FiveBit];
 
 /// Weights larger than any last-level cache, so that they come from memory.
 const STREAM_BYTES: usize = 256 << 20;
@@ -27,7 +25,7 @@ fn main() {
         read_memory();
         for &cpu in Cpu::available() {
             output_head(cpu);
-            for encoding in ENCODINGS {
+            for encoding in TileEncoding::ALL {
                 println!("{cpu}, {encoding:?}");
                 decode(cpu, encoding);
                 for (rows, cols) in SHAPES {
@@ -41,7 +39,7 @@ fn main() {
                 }
             }
         }
-        ENCODINGS.into_iter().for_each(packing);
+        TileEncoding::ALL.into_iter().for_each(packing);
     }
 }
 
@@ -67,8 +65,8 @@ fn decode(cpu: Cpu, encoding: TileEncoding) {
     let mut out = vec![0.0; rows];
     let time = best(4, || {
         for matrix in &matrices {
-            let w = TernaryMatrix::new(layout, matrix, &scales).unwrap();
-            ternary::gemm(cpu, &w, &x.rows(), black_box(&mut out));
+            let w = TiledMatrix::new(layout, matrix, &scales).unwrap();
+            tiled::gemm(cpu, &w, &x.rows(), black_box(&mut out));
         }
     });
     let bytes = count * layout.byte_len();
@@ -101,10 +99,10 @@ fn output_head(cpu: Cpu) {
 fn in_cache(cpu: Cpu, encoding: TileEncoding, rows: usize, cols: usize, tokens: usize) {
     let layout = TiledLayout::new(encoding, rows, cols).unwrap();
     let (codes, scales) = (codes(layout), vec![0.5; rows]);
-    let w = TernaryMatrix::new(layout, &codes, &scales).unwrap();
+    let w = TiledMatrix::new(layout, &codes, &scales).unwrap();
     let x = Activations::new(tokens, cols);
     let mut out = vec![0.0; rows * tokens];
-    let time = best(5, || ternary::gemm(cpu, &w, &x.rows(), black_box(&mut out)));
+    let time = best(5, || tiled::gemm(cpu, &w, &x.rows(), black_box(&mut out)));
     println!(
         "{tokens:3} token(s) × {rows}×{cols}   {:7.1} G products/s, {:9.1} us",
         (rows * cols * tokens) as f64 / time / 1e9,
@@ -117,10 +115,10 @@ fn packing(encoding: TileEncoding) {
     let row: Vec<i8> = (0..2560).map(|i| (i * i % 3) as i8 - 1).collect();
     let mut out = vec![0; layout.byte_len()];
     let fill = |_: usize, values: &mut [i8]| values.copy_from_slice(&row);
-    let time = best(3, || pack_tiled(layout, &mut out, fill).unwrap());
+    let time = best(3, || tiled::pack(layout, &mut out, fill).unwrap());
     let weights = (20_480 * 2560) as f64;
     println!("{encoding:?}: packing, rows from cache   {:6.2} G weights/s", weights / time / 1e9);
-    let time = best(3, || assert!(ternary::are_tiles_ternary(encoding, black_box(&out))));
+    let time = best(3, || assert!(tiled::are_codes_valid(encoding, black_box(&out))));
     println!("check of codes             {:6.2} GB/s", out.len() as f64 / time / 1e9);
 }
 
@@ -131,7 +129,7 @@ fn codes(layout: TiledLayout) -> Vec<u8> {
             *value = ((row + col * 5) % 3) as i8 - 1;
         }
     };
-    pack_tiled(layout, &mut codes, fill).unwrap();
+    tiled::pack(layout, &mut codes, fill).unwrap();
     codes
 }
 

@@ -8,12 +8,11 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use bitnet_kernels::int8::{self, Int8Matrix};
-use bitnet_kernels::ternary::{self, TernaryMatrix, TileEncoding, TiledLayout, pack_tiled};
+use bitnet_kernels::tiled::{self, TileEncoding, TiledLayout, TiledMatrix};
 use bitnet_kernels::{Cpu, Isa, QuantizedRows, parallel};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const SHAPES: [(usize, usize); 3] = [(2560, 2560), (6912, 2560), (2560, 6912)];
-const ENCODINGS: [TileEncoding; 2] = [TileEncoding::TwoBit, TileEncoding::FiveBit];
 const STREAM_BYTES: usize = 256 << 20;
 
 struct Activations {
@@ -40,7 +39,7 @@ impl Activations {
 
 fn tiled_codes(layout: TiledLayout) -> Vec<u8> {
     let mut codes = vec![0; layout.byte_len()];
-    pack_tiled(layout, &mut codes, |row, values| {
+    tiled::pack(layout, &mut codes, |row, values| {
         for (col, value) in values.iter_mut().enumerate() {
             *value = ((row + col * 5) % 3) as i8 - 1;
         }
@@ -52,7 +51,8 @@ fn tiled_codes(layout: TiledLayout) -> Vec<u8> {
 /// The matrices to measure.
 fn layouts() -> impl Iterator<Item = TiledLayout> {
     SHAPES.into_iter().flat_map(|(rows, cols)| {
-        ENCODINGS.map(|encoding| TiledLayout::new(encoding, rows, cols).expect("a small shape"))
+        TileEncoding::ALL
+            .map(|encoding| TiledLayout::new(encoding, rows, cols).expect("a small shape"))
     })
 }
 
@@ -79,9 +79,9 @@ fn decode(c: &mut Criterion) {
             let mut next = 0;
             group.bench_function(id, |b| {
                 b.iter(|| {
-                    let w = TernaryMatrix::new(layout, &matrices[next], &scales)
+                    let w = TiledMatrix::new(layout, &matrices[next], &scales)
                         .expect("the matrix is as described");
-                    ternary::gemm(cpu, &w, &x.rows(), black_box(&mut out));
+                    tiled::gemm(cpu, &w, &x.rows(), black_box(&mut out));
                     next = (next + 1) % count;
                 });
             });
@@ -94,7 +94,7 @@ fn prefill(c: &mut Criterion) {
     for layout in layouts() {
         let (rows, cols) = (layout.rows(), layout.cols());
         let (codes, scales) = (tiled_codes(layout), vec![0.5; rows]);
-        let w = TernaryMatrix::new(layout, &codes, &scales).expect("the matrix is as described");
+        let w = TiledMatrix::new(layout, &codes, &scales).expect("the matrix is as described");
         for (cpu, threads) in tiers() {
             parallel::set_num_threads(threads);
             let tokens = if cpu.isa() >= Isa::Avx512 { 512 } else { 128 };
@@ -103,7 +103,7 @@ fn prefill(c: &mut Criterion) {
             let id = format!("{rows}x{cols}, {:?}, {tokens} tokens", layout.encoding());
             group.throughput(Throughput::Elements((tokens * rows * cols) as u64));
             group.bench_function(BenchmarkId::new(id, format!("{cpu}/{threads}")), |b| {
-                b.iter(|| ternary::gemm(cpu, &w, &x.rows(), black_box(&mut out)));
+                b.iter(|| tiled::gemm(cpu, &w, &x.rows(), black_box(&mut out)));
             });
         }
     }
