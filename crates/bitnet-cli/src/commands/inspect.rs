@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use bitnet::HeadPrecision;
+use bitnet::kernels::Cpu;
+use bitnet::kernels::tiled::{TileEncoding, TiledLayout};
 use bitnet::llm::checkpoint::{Checkpoint, Encoding, Statistics, statistics_of};
 use bitnet::llm::config::{
     Activation, Architecture, ModelConfig, QuantizationMode, ScaleConvention, WeightFormat,
@@ -102,12 +104,12 @@ struct Description {
 /// Bytes that the model needs when it runs, without activations.
 #[derive(Serialize)]
 struct Memory {
-    /// Ternary weights with their scales: two bits each, whatever the file has.
+    /// Ternary weights with their scales, as this processor multiplies them, whatever the file has.
     ternary_weight_bytes: u64,
     /// Weights that are used where the file has them.
     mapped_weight_bytes: u64,
-    /// The output head in 8 bits, the default; an exact one adds nothing.
-    int8_output_head_bytes: u64,
+    /// The output head in the default precision; an exact one adds nothing.
+    output_head_bytes: u64,
     key_value_cache_bytes: u64,
     total_bytes: u64,
 }
@@ -185,14 +187,17 @@ fn metadata(checkpoint: &Checkpoint) -> BTreeMap<String, String> {
 
 fn describe(config: &ModelConfig, checkpoint: &Checkpoint, context: Option<usize>) -> Description {
     let files = checkpoint.model_files().weights();
-    let (mut parameters, mut ternary_parameters, mut rows, mut ternary_bytes) =
+    let (mut parameters, mut ternary_parameters, mut ternary_bytes, mut ternary_weight_bytes) =
         (0u64, 0u64, 0u64, 0u64);
     for entry in checkpoint.tensors() {
         let elements = entry.elements() as u64;
         parameters += elements;
         if entry.masters || entry.encoding.is_some_and(Encoding::is_ternary) {
             ternary_parameters += elements;
-            rows += entry.rows_and_columns()[0] as u64;
+            let [rows, columns] = entry.rows_and_columns();
+            let encoding = TileEncoding::best_ternary(Cpu::best(), columns);
+            let tiles = TiledLayout::new(encoding, rows, columns).map_or(0, TiledLayout::byte_len);
+            ternary_weight_bytes += (tiles + rows * size_of::<f32>()) as u64;
             let scale = files.info(&format!("{}_scale", entry.name));
             ternary_bytes += (entry.bytes + scale.map_or(0, |scale| scale.bytes)) as u64;
         }
@@ -205,12 +210,8 @@ fn describe(config: &ModelConfig, checkpoint: &Checkpoint, context: Option<usize
         [config.num_hidden_layers, config.num_key_value_heads, config.head_dim, context]
             .into_iter()
             .fold(2 * size_of::<f32>() as u64, |bytes, size| bytes.saturating_mul(wide(size)));
-    let (vocab_size, hidden_size) = (wide(config.vocab_size), wide(config.hidden_size));
-    let int8_output_head_bytes = match HeadPrecision::default() {
-        HeadPrecision::Int8 => vocab_size * (hidden_size + size_of::<f32>() as u64),
-        HeadPrecision::Exact => 0,
-    };
-    let ternary_weight_bytes = ternary_parameters.div_ceil(4) + rows * size_of::<f32>() as u64;
+    let output_head_bytes =
+        HeadPrecision::default().byte_size(config.vocab_size, config.hidden_size);
     let mapped_weight_bytes = total_bytes - ternary_bytes;
     let per = |bytes: u64, count: u64| (count > 0).then(|| bytes as f64 * 8.0 / count as f64);
     Description {
@@ -243,9 +244,9 @@ fn describe(config: &ModelConfig, checkpoint: &Checkpoint, context: Option<usize
         memory: Memory {
             ternary_weight_bytes,
             mapped_weight_bytes,
-            int8_output_head_bytes,
+            output_head_bytes,
             key_value_cache_bytes,
-            total_bytes: [mapped_weight_bytes, int8_output_head_bytes, key_value_cache_bytes]
+            total_bytes: [mapped_weight_bytes, output_head_bytes, key_value_cache_bytes]
                 .into_iter()
                 .fold(ternary_weight_bytes, u64::saturating_add),
         },
@@ -326,11 +327,11 @@ impl Report<'_> {
             line(
                 "memory",
                 format!(
-                    "{}: {} ternary weights, {} others, {} int8 output head, {} keys and values of {} tokens",
+                    "{}: {} ternary weights, {} others, {} output head, {} keys and values of {} tokens",
                     output::bytes(memory.total_bytes),
                     output::bytes(memory.ternary_weight_bytes),
                     output::bytes(memory.mapped_weight_bytes),
-                    output::bytes(memory.int8_output_head_bytes),
+                    output::bytes(memory.output_head_bytes),
                     output::bytes(memory.key_value_cache_bytes),
                     d.context,
                 ),

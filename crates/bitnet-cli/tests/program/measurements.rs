@@ -145,7 +145,7 @@ fn the_memory_that_inspect_tells_is_what_a_loaded_model_has() {
     let told = run(&["inspect", "--json"]).json();
     let memory = &told["memory"];
     let told = memory["ternary_weight_bytes"].as_f64().expect("a number")
-        + memory["int8_output_head_bytes"].as_f64().expect("a number");
+        + memory["output_head_bytes"].as_f64().expect("a number");
     let arguments =
         ["bench", "--prompt-tokens", "1", "--gen-tokens", "1", "--repeat", "1", "--json"];
     let loaded = run(&arguments).json()["weight_bytes_per_token"].as_f64().expect("a number");

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use bitnet_kernels::tiled::{TileEncoding, TiledLayout};
 use bitnet_nn::{Linear, RmsNorm};
 use bitnet_tensor::{
     BitNetDType, BitNetTensor, CodeLayout, Device, Granularity, QuantizationScheme, Result,
@@ -25,6 +26,21 @@ pub enum HeadPrecision {
     /// bits.
     #[default]
     Int6,
+}
+
+impl HeadPrecision {
+    /// Bytes that the float weights `[vocabulary, hidden]` of a file take beside the file.
+    pub fn byte_size(self, vocabulary: usize, hidden: usize) -> u64 {
+        let codes = match self {
+            Self::Exact => return 0,
+            Self::Int8 => Some(vocabulary.saturating_mul(hidden)),
+            Self::Int6 => TiledLayout::new(TileEncoding::SixBit, vocabulary, hidden)
+                .ok()
+                .map(TiledLayout::byte_len),
+        };
+        let scales = vocabulary.saturating_mul(size_of::<f32>());
+        codes.unwrap_or(usize::MAX).saturating_add(scales) as u64
+    }
 }
 
 impl FromStr for HeadPrecision {
