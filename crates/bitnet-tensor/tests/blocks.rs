@@ -184,7 +184,8 @@ fn misuse_is_named() {
     );
     assert_eq!(
         message(BitNetTensor::prepare_weight(&[&weight, &other])),
-        "prepare_weight(q8_0[4, 32], q4_0[4, 32]): the weights are neither all ternary nor of one \
+        "prepare_weight(q8_0[4, 32], q4_0[4, 32]): the weights are neither all ternary, nor all \
+         int6, nor of one \
          block format"
     );
     assert_eq!(

@@ -338,7 +338,7 @@ fn conversions_without_meaning() {
     assert_error!(
         f32s(&[2]).to_dtype(Ternary),
         UnsupportedOperation,
-        "to_dtype(f32[2]): ternary weights are made by `ternarize`"
+        "to_dtype(f32[2]): ternary weights are made by `quantize` and `to_weight`"
     );
     assert_error!(
         ternary().to_dtype(F16),

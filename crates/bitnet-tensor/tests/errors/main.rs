@@ -307,7 +307,7 @@ fn packed_weights_are_no_arrays() {
     assert_error!(
         f32s(&[4, 8]).to_dtype(Ternary),
         UnsupportedOperation,
-        "to_dtype(f32[4, 8]): ternary weights are made by `ternarize`"
+        "to_dtype(f32[4, 8]): ternary weights are made by `quantize` and `to_weight`"
     );
     assert_error!(
         BitNetTensor::zeros([4, 8], Ternary),
@@ -322,7 +322,7 @@ fn packed_weights_are_no_arrays() {
     assert_error!(
         BitNetTensor::prepare_weight(&[&f32s(&[2, 2])]),
         DTypeMismatch,
-        "prepare_weight(f32[2, 2]): takes ternary weights or ones of a block format"
+        "prepare_weight(f32[2, 2]): takes ternary, int6 and block weights"
     );
     let narrow = BitNetTensor::full([4, 4], 1.0f32).and_then(|w| w.ternarize()).expect("memory");
     assert_error!(

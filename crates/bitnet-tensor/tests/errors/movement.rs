@@ -338,7 +338,7 @@ fn packed_weights_have_no_places() {
     assert_error!(
         f32s(&[2]).to_dtype(bitnet_tensor::BitNetDType::Ternary),
         UnsupportedOperation,
-        "to_dtype(f32[2]): ternary weights are made by `ternarize`"
+        "to_dtype(f32[2]): ternary weights are made by `quantize` and `to_weight`"
     );
     assert_error!(
         weight.to_dtype(F64),

@@ -126,7 +126,8 @@ fn codes_that_are_no_weight() {
     assert_error!(
         quantize(&[2, 4], QuantizationScheme::Binary, Granularity::Row),
         UnsupportedOperation,
-        "to_weight(i8[2, 4], f32[2]): the codes are not ternary"
+        "to_weight(i8[2, 4], f32[2]): the codes are neither ternary nor symmetric in six \
+         bits"
     );
     assert_error!(
         quantize(&[4], TERNARY, Granularity::Tensor),

@@ -14,7 +14,7 @@ pub(super) fn cases() -> Result<Vec<Case>> {
     let mut cases = matrices::cases()?;
     matmul(&mut cases)?;
     linear(&mut cases)?;
-    ternary_linear(&mut cases)?;
+    packed_linear(&mut cases)?;
     linear_int8(&mut cases)?;
     blocks::cases(&mut cases)?;
     Ok(cases)
@@ -106,19 +106,26 @@ fn linear(cases: &mut Vec<Case>) -> Result<()> {
     Ok(())
 }
 
-/// A ternary weight of random codes and scales.
-fn ternary(random: &mut Random, rows: usize, columns: usize) -> Result<BitNetTensor> {
-    let codes: Vec<i8> = (0..rows * columns).map(|_| random.below(3) as i8 - 1).collect();
+/// A weight of random codes up to `most` and random scales.
+fn packed(
+    random: &mut Random,
+    layout: CodeLayout,
+    most: usize,
+    [rows, columns]: [usize; 2],
+) -> Result<BitNetTensor> {
+    let mut code = || random.below(2 * most + 1) as i8 - most as i8;
+    let codes: Vec<i8> = (0..rows * columns).map(|_| code()).collect();
     let codes = BitNetTensor::from_vec(codes, [rows * columns])?;
-    let scales = random.floats(&[rows])?.abs()?;
-    BitNetTensor::packed_from_parts(CodeLayout::Bytes, codes, scales, [rows, columns])
+    // Of few bits: the reference reads a weight as code times scale, which is exact then.
+    let scales = random.floats(&[rows])?.abs()?.to_dtype(BF16)?.to_dtype(F32)?;
+    BitNetTensor::packed_from_parts(layout, codes, scales, [rows, columns])
 }
 
 fn quantized(x: &BitNetTensor) -> Result<QuantizedActivation> {
     x.quantize_activation()
 }
 
-fn ternary_linear(cases: &mut Vec<Case>) -> Result<()> {
+fn packed_linear(cases: &mut Vec<Case>) -> Result<()> {
     let mut random = Random::new(34);
     let mut add = |what: String, x: BitNetTensor, weight: BitNetTensor| {
         let computation = |x: &[BitNetTensor]| {
@@ -128,7 +135,7 @@ fn ternary_linear(cases: &mut Vec<Case>) -> Result<()> {
             Ok([results.clone(), [x[0].linear(&weight)?, results[1].clone()]].concat())
         };
         let case = Case::new(
-            format!("ternary linear {what}"),
+            format!("packed linear {what}"),
             Tolerance::SCALED_SUM,
             vec![x, weight],
             computation,
@@ -147,11 +154,13 @@ fn ternary_linear(cases: &mut Vec<Case>) -> Result<()> {
         (&[1], [260, 1500]),
     ] {
         let x_shape = [leading, &[inner]].concat();
-        add(
-            format!("{x_shape:?} [{out}, {inner}]"),
-            random.floats(&x_shape)?,
-            ternary(&mut random, out, inner)?,
-        );
+        for (layout, most) in [(CodeLayout::Bytes, 1), (CodeLayout::Int6Bytes, 31)] {
+            add(
+                format!("{} {x_shape:?} [{out}, {inner}]", layout.dtype()),
+                random.floats(&x_shape)?,
+                packed(&mut random, layout, most, [out, inner])?,
+            );
+        }
     }
     // The largest sum that there is: every code 127 and every weight 1.
     let ones = BitNetTensor::full([2, 4096], 1i8)?.reshape([8192])?;
