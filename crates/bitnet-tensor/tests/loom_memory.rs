@@ -175,8 +175,8 @@ fn a_block_of_the_pool_has_one_holder() {
     check(|| {
         let shared = pool(config::PoolConfig::new());
         // Two blocks of one slab: one stays, so that its slab and region do.
-        let (anchor, kind) = shared.allocate(1).expect("memory");
-        let (passed, _) = shared.allocate(2).expect("memory");
+        let anchor = shared.allocate(1).expect("memory");
+        let passed = shared.allocate(2).expect("memory");
         let first = anchor.span.address().min(passed.span.address());
         let touches = Arc::new(Touches::from(first));
         touches.touch(&passed.span);
@@ -184,25 +184,25 @@ fn a_block_of_the_pool_has_one_holder() {
             let touches = touches.clone();
             move || {
                 touches.touch(&passed.span);
-                shared::Shared::release(&mut Some(passed), kind, 2);
+                shared::Shared::release(passed);
             }
         });
         let third = using(&shared, {
             let (shared, touches) = (shared.clone(), touches.clone());
             move || {
-                let (block, kind) = shared.allocate(3).expect("memory");
+                let block = shared.allocate(3).expect("memory");
                 touches.touch(&block.span);
-                shared::Shared::release(&mut Some(block), kind, 3);
+                shared::Shared::release(block);
             }
         });
         shared.trim();
         elsewhere.join().expect("no panic");
         third.join().expect("no panic");
         assert_eq!(live(&shared), (1, 1));
-        let (again, _) = shared.allocate(4).expect("memory");
+        let again = shared.allocate(4).expect("memory");
         touches.touch(&again.span);
-        shared::Shared::release(&mut Some(again), kind, 4);
-        shared::Shared::release(&mut Some(anchor), kind, 1);
+        shared::Shared::release(again);
+        shared::Shared::release(anchor);
         assert_eq!(live(&shared), (0, 0));
         shared.trim();
         assert_eq!(shared.reserved(), 0, "everything is back");
@@ -217,15 +217,15 @@ fn a_pool_closes_while_a_block_is_freed() {
         check(move || {
             let shared = pool(config::PoolConfig::new());
             let gone = std::sync::Arc::downgrade(&shared);
-            let (block, kind) = shared.allocate(bytes).expect("memory");
-            let (kept, kept_kind) = shared.allocate(bytes).expect("memory");
-            let free = move || shared::Shared::release(&mut Some(block), kind, bytes);
+            let block = shared.allocate(bytes).expect("memory");
+            let kept = shared.allocate(bytes).expect("memory");
+            let free = move || shared::Shared::release(block);
             let elsewhere = using(&shared, free);
             shared.close();
             drop(shared);
             // A block that outlives the pool is as good as before.
             assert_eq!(kept.span.bytes(1), [0]);
-            shared::Shared::release(&mut Some(kept), kept_kind, bytes);
+            shared::Shared::release(kept);
             elsewhere.join().expect("no panic");
             assert!(gone.upgrade().is_none(), "no thread, list or block keeps the memory");
         });
@@ -248,9 +248,7 @@ fn what_is_in_use_adds_up_when_threads_end() {
         assert_eq!(live(&shared), (2, 20));
         assert_eq!(shared.usage.live(), 2 * size_class::SMALL_LIMIT, "fronts told when they went");
         assert!(shared.usage.peak() >= shared.usage.live());
-        blocks
-            .into_iter()
-            .for_each(|(block, kind)| shared::Shared::release(&mut Some(block), kind, 10));
+        blocks.into_iter().for_each(shared::Shared::release);
         assert_eq!(live(&shared), (0, 0));
         shared.close();
     });
@@ -271,9 +269,7 @@ fn threads_share_a_limit() {
         let theirs = other.join().expect("no panic");
         assert!(shared.peak_reserved() <= limit);
         assert_eq!(usize::from(mine.is_ok()) + usize::from(theirs.is_ok()), 1);
-        for (block, kind) in [mine, theirs].into_iter().flatten() {
-            shared::Shared::release(&mut Some(block), kind, limit);
-        }
+        [mine, theirs].into_iter().flatten().for_each(shared::Shared::release);
         shared.close();
     });
 }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 pub(super) const SAMPLING: u32 = 1024;
 
 thread_local! {
-    static CALLS: Cell<u32> = const { Cell::new(0) };
+    /// So many calls of this thread until one is timed.
+    static LEFT: Cell<u32> = const { Cell::new(SAMPLING) };
 }
 
 /// The sum of the timed calls of one pool.
@@ -24,17 +25,18 @@ pub(super) struct Start {
     begin: Instant,
 }
 
-/// A start if this call is one of those that are timed.
+/// Counts a call and says whether it is one of those that are timed.
 #[inline]
-pub(super) fn start() -> Option<Start> {
-    let calls = CALLS.get().wrapping_add(1);
-    CALLS.set(calls);
-    if calls.is_multiple_of(SAMPLING) { Some(Start::now()) } else { None }
+pub(super) fn is_due() -> bool {
+    let left = LEFT.get() - 1;
+    let due = left == 0;
+    LEFT.set(if due { SAMPLING } else { left });
+    due
 }
 
 impl Start {
     #[cold]
-    fn now() -> Self {
+    pub(super) fn now() -> Self {
         let before = Instant::now();
         Self { before, begin: Instant::now() }
     }

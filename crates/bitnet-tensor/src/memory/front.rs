@@ -1,24 +1,50 @@
 //! The thread-local front: per thread and pool, a few free blocks of each class. A request that
 //! finds one takes no lock and shares no cache line with another thread.
 
-#![allow(clippy::vec_box, reason = "fronts change places, and are some 800 bytes each")]
+#![allow(clippy::vec_box, reason = "what is handed on is boxed, so that a word is moved")]
 
 use std::cell::RefCell;
+use std::panic::Location;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::shared::Shared;
+use super::shared::{Kind, Shared};
 use super::size_class::{CLASS_COUNT, class_size};
 use super::span::Span;
 use super::sync::{AtomicU64, thread_local};
 use super::tally::Tally;
 
 /// A block and the pool that it belongs to. Blocks in a front keep their handle on the pool, so
-/// that taking one counts no references.
+/// that taking one counts no references, and their box, so that it moves one word.
 pub(super) struct Held {
     pub(super) span: Span,
     pub(super) shared: Arc<Shared>,
+    /// The bytes that were asked for.
+    pub(super) length: usize,
+    pub(super) kind: Kind,
+    /// Whether the pool's records know it.
+    pub(super) tracked: bool,
+}
+
+impl Held {
+    pub(super) fn new(span: Span, shared: Arc<Shared>, length: usize, kind: Kind) -> Box<Self> {
+        Box::new(Self { span, shared, length, kind, tracked: false })
+    }
+
+    /// Enters it into the pool's records.
+    pub(super) fn note(&mut self, caller: &'static Location<'static>) {
+        self.shared.tracker.note(self.span.address(), self.length, caller);
+        self.tracked = true;
+    }
+
+    /// Strikes it out of the pool's records if it is there.
+    pub(super) fn forget(&mut self) {
+        if self.tracked {
+            self.shared.tracker.forget(self.span.address());
+            self.tracked = false;
+        }
+    }
 }
 
 /// One thread's free blocks of one pool.
@@ -27,15 +53,53 @@ pub(super) struct Front {
     tally: Arc<Tally>,
     /// The pool's [`word`](Shared::word) when this thread last looked, without flags.
     seen: u64,
-    lists: [Vec<Held>; CLASS_COUNT],
     /// Change of the bytes in use since the pool was told, and its maximum.
     pending: i64,
     highest: i64,
+    /// The change of which the pool is told.
+    grain: i64,
+    lists: [Vec<Box<Held>>; CLASS_COUNT],
+}
+
+/// A thread's fronts.
+struct Fronts {
+    /// The one used last.
+    current: Option<Box<Front>>,
+    others: Vec<Box<Front>>,
+}
+
+impl Fronts {
+    fn find(&mut self, shared: &Shared) -> Option<&mut Box<Front>> {
+        self.current.iter_mut().chain(&mut self.others).find(|front| front.is_of(shared))
+    }
+
+    /// The front of the pool, made if there is none: the current one from now on.
+    fn select(&mut self, shared: &Arc<Shared>) -> &mut Front {
+        let pool = Arc::as_ptr(shared);
+        if !self.current.as_ref().is_some_and(|front| front.is_of(pool)) {
+            let front = match self.others.iter().position(|front| front.is_of(pool)) {
+                Some(place) => self.others.swap_remove(place),
+                None => Box::new(Front::new(shared.clone())),
+            };
+            self.others.extend(self.current.replace(front));
+        }
+        match &mut self.current {
+            Some(front) => front,
+            None => unreachable!("it was put there"),
+        }
+    }
+
+    /// Takes those out that `which` says.
+    fn extract(&mut self, which: impl Fn(&Front) -> bool) -> Vec<Box<Front>> {
+        let mut extracted: Vec<_> = self.others.extract_if(.., |front| which(front)).collect();
+        extracted.extend(self.current.take_if(|front| which(front)));
+        extracted
+    }
 }
 
 thread_local! {
-    /// This thread's fronts, the one used last at the beginning.
-    static FRONTS: RefCell<Vec<Box<Front>>> = const { RefCell::new(Vec::new()) };
+    static FRONTS: RefCell<Fronts> =
+        const { RefCell::new(Fronts { current: None, others: Vec::new() }) };
 }
 
 /// The most blocks of a class that a front keeps: 32 KiB, at least two and at most 64 blocks.
@@ -71,32 +135,34 @@ impl Front {
         Self {
             tally: shared.register(),
             seen: shared.word.epoch(),
-            lists: std::array::from_fn(|_| Vec::new()),
             pending: 0,
             highest: 0,
+            grain: shared.usage.grain as i64,
+            lists: std::array::from_fn(|_| Vec::new()),
             shared,
         }
     }
 
-    #[cold]
-    pub(super) fn shared(&self) -> Arc<Shared> {
-        self.shared.clone()
+    #[inline]
+    fn is_of(&self, shared: *const Shared) -> bool {
+        ptr::eq(Arc::as_ptr(&self.shared), shared)
     }
 
-    /// A block of `class` from this front for a request of `bytes`, put into `slot`: as part of
-    /// the answer it would be copied from answer to answer.
+    /// Whether the pool need not be told when use moves by `change` now.
     #[inline]
-    pub(super) fn take(
-        &mut self,
-        class: usize,
-        bytes: usize,
-        slot: &mut Option<Held>,
-    ) -> Option<Moved> {
-        *slot = Some(self.lists[class].pop()?);
+    pub(super) fn is_little(&self, change: i64) -> bool {
+        (self.pending + change).abs() < self.grain
+    }
+
+    /// A block of `class` from this front for a request of `bytes`.
+    #[inline]
+    pub(super) fn take(&mut self, class: usize, bytes: usize) -> Option<Box<Held>> {
+        let mut held = self.lists[class].pop()?;
+        held.length = bytes;
         self.tally.allocated(class, bytes);
         self.pending += class_size(class) as i64;
         self.highest = self.highest.max(self.pending);
-        Some(self.settle())
+        Some(held)
     }
 
     /// Fetches a batch of blocks from what threads share.
@@ -106,26 +172,21 @@ impl Front {
             list.reserve_exact(capacity(class));
         }
         shared.central.take(class, capacity(class) / 2, |span| {
-            list.push(Held { span, shared: shared.clone() });
+            list.push(Held::new(span, shared.clone(), 0, Kind::small(class)));
         });
     }
 
-    /// Takes back a block of `class` that held `bytes`, if there is room.
+    /// Takes back the block of `class` in `slot`, if there is room.
     #[inline]
-    pub(super) fn put(
-        &mut self,
-        class: usize,
-        bytes: usize,
-        slot: &mut Option<Held>,
-    ) -> Option<Moved> {
+    pub(super) fn put(&mut self, class: usize, slot: &mut Option<Box<Held>>) {
         let list = &mut self.lists[class];
-        if list.len() >= list.capacity().min(capacity(class)) {
-            return None;
+        if list.len() == list.capacity() {
+            return;
         }
-        list.push(slot.take()?);
-        self.tally.freed(class, bytes);
+        let Some(held) = slot.take() else { return };
+        self.tally.freed(class, held.length);
+        list.push(held);
         self.pending -= class_size(class) as i64;
-        Some(self.settle())
     }
 
     /// Makes room for a block of `class`: the half of them that rested longest goes to the threads'
@@ -134,7 +195,7 @@ impl Front {
         let list = &mut self.lists[class];
         if list.capacity() == 0 {
             list.reserve_exact(capacity(class));
-        } else if list.len() >= capacity(class) {
+        } else if list.len() == list.capacity() {
             let batch = list.drain(..capacity(class) / 2).map(|held| held.span);
             self.shared.central.put(class, batch);
         }
@@ -172,19 +233,20 @@ impl Front {
         (self.pending, self.highest) = (0, 0);
     }
 
-    /// The memory that the lists take.
-    pub(super) fn overhead_bytes() -> usize {
-        let lists: usize = (0..CLASS_COUNT).map(capacity).sum();
-        size_of::<Self>() + size_of::<Tally>() + lists * size_of::<Held>()
-    }
-
-    #[inline]
-    fn settle(&mut self) -> Moved {
-        if self.pending.unsigned_abs() < self.shared.usage.grain {
+    /// Tells the pool if it is time, and says so.
+    pub(super) fn settle(&mut self) -> Moved {
+        if self.is_little(0) {
             return Moved::Little;
         }
         self.report();
         Moved::Enough
+    }
+
+    /// The memory that the lists take, and the boxes of the blocks in them.
+    pub(super) fn overhead_bytes() -> usize {
+        let blocks: usize = (0..CLASS_COUNT).map(capacity).sum();
+        let block = size_of::<Box<Held>>() + size_of::<Held>();
+        size_of::<Self>() + size_of::<Tally>() + blocks * block
     }
 }
 
@@ -195,18 +257,20 @@ impl Drop for Front {
     }
 }
 
-/// Calls `f` with this thread's front of the pool, if it is the one used last and nothing is asked
-/// of the thread: the way of nearly every request.
+/// Calls `f` with this thread's front of the pool, if it is the one used last, nothing is asked of
+/// the thread, and the pool need not be told when use moves by `change`: the way of nearly every
+/// request.
 #[inline]
 pub(super) fn with_ready<R>(
     shared: *const Shared,
+    change: i64,
     f: impl FnOnce(&mut Front) -> Option<R>,
 ) -> Option<R> {
     let result = FRONTS.try_with(|fronts| {
         let mut fronts = fronts.try_borrow_mut().ok()?;
-        let front = fronts.first_mut()?;
-        let ready = Arc::as_ptr(&front.shared) == shared && front.shared.word.load() == front.seen;
-        if ready { f(front) } else { None }
+        let front = fronts.current.as_mut()?;
+        let ready = front.is_of(shared) && front.shared.word.load() == front.seen;
+        if ready && front.is_little(change) { f(front) } else { None }
     });
     result.ok().flatten()
 }
@@ -214,45 +278,34 @@ pub(super) fn with_ready<R>(
 /// Calls `f` with this thread's front of the pool, made if there is none; `None` while the thread
 /// ends or in the middle of another call.
 pub(super) fn with<R>(shared: &Arc<Shared>, f: impl FnOnce(&mut Front) -> R) -> Option<R> {
-    // What this thread kept of pools that are gone is of no use any more. It goes when nothing is
-    // borrowed: with a pool go its callbacks, and what those hold may use a pool.
-    let mut gone = Vec::new();
-    FRONTS
-        .try_with(|fronts| {
-            let mut fronts = fronts.try_borrow_mut().ok()?;
-            gone.extend(fronts.extract_if(.., |front| {
-                front.shared.word.is_closed() && !Arc::ptr_eq(&front.shared, shared)
-            }));
-            match fronts.iter().position(|front| Arc::ptr_eq(&front.shared, shared)) {
-                Some(0) => {}
-                Some(place) => fronts.swap(0, place),
-                None => fronts.insert(0, Box::new(Front::new(shared.clone()))),
-            }
-            let front = fronts.first_mut()?;
-            front.catch_up();
-            Some(f(front))
-        })
-        .ok()
-        .flatten()
+    let result = FRONTS.try_with(|fronts| {
+        let mut fronts = fronts.try_borrow_mut().ok()?;
+        // What this thread kept of pools that are gone is of no use any more. It goes when nothing
+        // is borrowed: with a pool go its callbacks, and what those hold may use a pool.
+        let pool = Arc::as_ptr(shared);
+        let gone = fronts.extract(|front| front.shared.word.is_closed() && !front.is_of(pool));
+        let front = fronts.select(shared);
+        front.catch_up();
+        Some((f(front), gone))
+    });
+    result.ok().flatten().map(|(result, _gone)| result)
 }
 
 /// Calls `f` with this thread's front of the pool if there is one, and says whether there is.
 pub(super) fn with_existing(shared: &Shared, f: impl FnOnce(&mut Front)) -> bool {
     let found = FRONTS.try_with(|fronts| {
         let mut fronts = fronts.try_borrow_mut().ok()?;
-        let front = fronts.iter_mut().find(|front| ptr::eq(&*front.shared, shared))?;
-        f(front);
+        f(fronts.find(shared)?);
         Some(())
     });
     found.is_ok_and(|found| found.is_some())
 }
 
 /// Gives up this thread's front of the pool.
-pub(super) fn remove(shared: &Arc<Shared>) {
+pub(super) fn remove(shared: &Shared) {
     let removed = FRONTS.try_with(|fronts| {
         let mut fronts = fronts.try_borrow_mut().ok()?;
-        let place = fronts.iter().position(|front| Arc::ptr_eq(&front.shared, shared))?;
-        Some(fronts.swap_remove(place))
+        Some(fronts.extract(|front| front.is_of(shared)))
     });
     drop(removed);
 }

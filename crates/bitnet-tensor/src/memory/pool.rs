@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::block::PoolBlock;
-use super::clock;
+use super::clock::{self, Start};
 use super::config::PoolConfig;
 use super::front::{self, Front, Word};
 use super::pressure::{PressureChange, PressureLevel, PressureSubscription};
@@ -163,21 +163,36 @@ impl HybridMemoryPool {
     #[inline]
     #[track_caller]
     pub fn allocate(&self, bytes: usize) -> Result<PoolBlock> {
+        let timed = clock::is_due();
+        if !timed && let Some(held) = self.shared().take_ready(bytes) {
+            return Ok(PoolBlock::new(held));
+        }
+        self.allocate_with_care(bytes, timed, Location::caller())
+    }
+
+    /// [`allocate`](Self::allocate) when something is to be done that mostly is not.
+    #[cold]
+    fn allocate_with_care(
+        &self,
+        bytes: usize,
+        timed: bool,
+        caller: &'static Location<'static>,
+    ) -> Result<PoolBlock> {
         let shared = self.shared();
-        let start = clock::start();
-        let watched = shared.word.has(Word::TRACKING | Word::FAILING);
-        if watched && shared.fails_now() {
+        if shared.fails_now() {
             return Err(self.memory_error(bytes, Shortage::OnPurpose));
         }
+        let start = timed.then(Start::now);
         let result = shared.allocate(bytes);
         if let Some(start) = start {
             shared.clock.stop(&start);
         }
         match result {
-            Ok((held, kind)) => {
-                let block = PoolBlock::new(held, kind, bytes);
-                let tracked = watched && shared.word.has(Word::TRACKING);
-                Ok(if tracked { block.tracked(Location::caller()) } else { block })
+            Ok(mut held) => {
+                if shared.word.has(Word::TRACKING) {
+                    held.note(caller);
+                }
+                Ok(PoolBlock::new(held))
             }
             Err(shortage) => Err(self.memory_error(bytes, shortage)),
         }

@@ -92,6 +92,11 @@ pub(super) struct Kind(u8);
 impl Kind {
     const LARGE: Self = Self(u8::MAX);
 
+    pub(super) fn small(class: usize) -> Self {
+        Self(class as u8)
+    }
+
+    #[inline]
     fn class(self) -> Option<usize> {
         (self != Self::LARGE).then_some(usize::from(self.0))
     }
@@ -130,56 +135,58 @@ impl Shared {
         }
     }
 
-    /// Memory for `bytes` bytes.
+    /// A block for `bytes` bytes, if this thread has one at hand and nothing else is to be done.
     #[inline]
-    pub(super) fn allocate(self: &Arc<Self>, bytes: usize) -> Result<(Held, Kind), Shortage> {
+    pub(super) fn take_ready(&self, bytes: usize) -> Option<Box<Held>> {
         if bytes > SMALL_LIMIT {
-            return self.allocate_large(bytes);
+            return None;
         }
-        let class = if self.alignment == super::size_class::ALIGNMENT {
+        let class = self.class_of(bytes);
+        let change = class_size(class) as i64;
+        front::with_ready(self, change, |front| front.take(class, bytes))
+    }
+
+    /// A block for `bytes` bytes.
+    pub(super) fn allocate(self: &Arc<Self>, bytes: usize) -> Result<Box<Held>, Shortage> {
+        match self.take_ready(bytes) {
+            Some(held) => Ok(held),
+            None if bytes > SMALL_LIMIT => self.allocate_large(bytes),
+            None => self.allocate_small(bytes),
+        }
+    }
+
+    /// Takes a block back.
+    #[inline]
+    pub(super) fn release(held: Box<Held>) {
+        let (Some(class), false) = (held.kind.class(), held.tracked) else {
+            return Self::release_with_care(held);
+        };
+        let shared = Arc::as_ptr(&held.shared);
+        let mut slot = Some(held);
+        front::with_ready(shared, -(class_size(class) as i64), |front| {
+            front.put(class, &mut slot);
+            Some(())
+        });
+        if let Some(held) = slot {
+            Self::release_small(held, class);
+        }
+    }
+
+    #[cold]
+    fn release_with_care(mut held: Box<Held>) {
+        held.forget();
+        match held.kind.class() {
+            Some(class) => Self::release_small(held, class),
+            None => Self::release_large(*held),
+        }
+    }
+
+    #[inline]
+    fn class_of(&self, bytes: usize) -> usize {
+        if self.alignment == super::size_class::ALIGNMENT {
             class_of(bytes)
         } else {
             aligned_class_of(bytes, self.alignment)
-        };
-        let mut slot = None;
-        let ready = |front: &mut Front| front.take(class, bytes, &mut slot);
-        let moved = match front::with_ready(Arc::as_ptr(self), ready) {
-            Some(moved) => moved,
-            None => self.allocate_small(class, bytes, &mut slot)?,
-        };
-        if moved == Moved::Enough {
-            self.settle();
-        }
-        match slot {
-            Some(held) => Ok((held, Kind(class as u8))),
-            None => unreachable!("a request is answered with a block"),
-        }
-    }
-
-    /// Takes memory back that held `bytes` bytes, out of `slot`.
-    #[inline]
-    pub(super) fn release(slot: &mut Option<Held>, kind: Kind, bytes: usize) {
-        let Some(held) = &*slot else { return };
-        if let Some(class) = kind.class() {
-            let moved = front::with_ready(Arc::as_ptr(&held.shared), |front| {
-                let moved = front.put(class, bytes, slot)?;
-                Some((moved == Moved::Enough).then(|| front.shared()))
-            });
-            match moved {
-                Some(None) => {}
-                Some(Some(shared)) => shared.settle(),
-                None => Self::release_slowly(slot, kind, bytes),
-            }
-        } else {
-            Self::release_slowly(slot, kind, bytes);
-        }
-    }
-
-    fn release_slowly(slot: &mut Option<Held>, kind: Kind, bytes: usize) {
-        match (slot.take(), kind.class()) {
-            (Some(held), Some(class)) => Self::release_small(held, class, bytes),
-            (Some(held), None) => Self::release_large(held, bytes),
-            (None, _) => {}
         }
     }
 
@@ -189,24 +196,26 @@ impl Shared {
     }
 
     #[cold]
-    fn allocate_small(
-        self: &Arc<Self>,
-        class: usize,
-        bytes: usize,
-        slot: &mut Option<Held>,
-    ) -> Result<Moved, Shortage> {
+    fn allocate_small(self: &Arc<Self>, bytes: usize) -> Result<Box<Held>, Shortage> {
+        let class = self.class_of(bytes);
         loop {
             let taken = self.keeps().then(|| {
                 front::with(self, |front| {
-                    if let Some(moved) = front.take(class, bytes, slot) {
-                        return Some(moved);
+                    let mut held = front.take(class, bytes);
+                    if held.is_none() {
+                        front.refill(class);
+                        held = front.take(class, bytes);
                     }
-                    front.refill(class);
-                    front.take(class, bytes, slot)
+                    held.map(|held| (held, front.settle()))
                 })
             });
             match taken.flatten() {
-                Some(Some(moved)) => return Ok(moved),
+                Some(Some((held, moved))) => {
+                    if moved == Moved::Enough {
+                        self.settle();
+                    }
+                    return Ok(held);
+                }
                 Some(None) => {}
                 None => {
                     let mut block = None;
@@ -214,8 +223,8 @@ impl Shared {
                     if let Some(span) = block {
                         lock(&self.registry).retired.allocated(class, bytes);
                         self.moved(class_size(class) as i64);
-                        *slot = Some(Held { span, shared: self.clone() });
-                        return Ok(Moved::Enough);
+                        self.settle();
+                        return Ok(Held::new(span, self.clone(), bytes, Kind::small(class)));
                     }
                 }
             }
@@ -227,25 +236,28 @@ impl Shared {
     }
 
     #[cold]
-    fn release_small(held: Held, class: usize, bytes: usize) {
+    fn release_small(held: Box<Held>, class: usize) {
         let shared = held.shared.clone();
         let mut slot = Some(held);
         if shared.keeps() {
             front::with(&shared, |front| {
                 front.make_room(class);
-                front.put(class, bytes, &mut slot)
+                front.put(class, &mut slot);
+                front.settle();
             });
         }
         if let Some(held) = slot {
-            shared.central.put(class, std::iter::once(held.span));
-            lock(&shared.registry).retired.freed(class, bytes);
+            let Held { span, length, .. } = *held;
+            shared.central.put(class, std::iter::once(span));
+            lock(&shared.registry).retired.freed(class, length);
             shared.moved(-(class_size(class) as i64));
         }
         shared.give_up_excess();
         shared.settle();
     }
 
-    fn allocate_large(self: &Arc<Self>, bytes: usize) -> Result<(Held, Kind), Shortage> {
+    #[cold]
+    fn allocate_large(self: &Arc<Self>, bytes: usize) -> Result<Box<Held>, Shortage> {
         let size = large_size(bytes).ok_or(Shortage::TooLarge)?;
         let span = self.obtain(size, size)?;
         let mut heap = lock(&self.heap);
@@ -255,16 +267,17 @@ impl Shared {
         drop(heap);
         self.moved(size as i64);
         self.settle();
-        Ok((Held { span, shared: self.clone() }, Kind::LARGE))
+        Ok(Held::new(span, self.clone(), bytes, Kind::LARGE))
     }
 
-    fn release_large(held: Held, bytes: usize) {
-        let Held { span, shared } = held;
+    #[cold]
+    fn release_large(held: Held) {
+        let Held { span, shared, length, .. } = held;
         let size = span.len();
         let mut heap = lock(&shared.heap);
         heap.counts.freed[large_bin(size)] += 1;
         heap.counts.live_bytes -= size;
-        heap.counts.requested -= bytes;
+        heap.counts.requested -= length;
         heap.spans.give(span);
         drop(heap);
         shared.moved(-(size as i64));

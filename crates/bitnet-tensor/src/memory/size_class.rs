@@ -16,16 +16,25 @@ pub(crate) const SMALL_LIMIT: usize = 32 << 10;
 pub(crate) const CLASS_COUNT: usize = 4 + 4 * (15 - 8);
 
 /// The class of the smallest blocks that hold `bytes`, at most [`SMALL_LIMIT`].
+///
+/// # Panics
+/// If `bytes` is more than that.
 #[inline]
 pub(crate) fn class_of(bytes: usize) -> usize {
-    debug_assert!(bytes <= SMALL_LIMIT);
-    if bytes <= 4 * ALIGNMENT {
-        return bytes.div_ceil(ALIGNMENT).max(1) - 1;
-    }
-    // bytes is in (2^k, 2^(k+1)] for k >= 8; quarters of that octave are the classes.
-    let octave = (bytes - 1).ilog2();
-    let quarter = (bytes - 1 - (1 << octave)) >> (octave - 2);
-    4 * (octave as usize - 8) + quarter + 4
+    // A table, by multiples of the alignment: every request asks.
+    const CLASSES: [u8; SMALL_LIMIT / ALIGNMENT + 1] = {
+        let mut classes = [0; SMALL_LIMIT / ALIGNMENT + 1];
+        let (mut units, mut class) = (0, 0);
+        while units < classes.len() {
+            if class_size(class) < units * ALIGNMENT {
+                class += 1;
+            }
+            classes[units] = class as u8;
+            units += 1;
+        }
+        classes
+    };
+    usize::from(CLASSES[bytes.div_ceil(ALIGNMENT)])
 }
 
 /// [`class_of`] among the classes whose sizes are multiples of `alignment`, a power of two of at

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::bytes::Bytes;
 use super::clock::SAMPLING;
-use super::front::Front;
+use super::front::{Front, Held};
 use super::shared::{LARGE_BINS, Shared};
 use super::size_class::{CLASS_COUNT, SMALL_LIMIT, class_size};
 use super::{PoolConfig, PressureLevel};
@@ -44,8 +44,9 @@ pub struct MemoryStats {
     /// The share of the free bytes for large blocks that is not in the longest free stretch: 0 when
     /// all of it could serve one request.
     pub external_fragmentation: f64,
-    /// What the pool needs for itself: its lists, the ends of slabs that hold no block, and the
-    /// records of blocks that are tracked. Estimated from the sizes of its data structures.
+    /// What the pool needs for itself: its lists, what it notes of each block, the ends of slabs that
+    /// hold no block, and the records of blocks that are tracked. Estimated from the sizes of its
+    /// data structures.
     pub overhead_bytes: usize,
     /// The most that may be reserved.
     pub limit_bytes: Option<usize>,
@@ -99,6 +100,7 @@ impl MemoryStats {
         let current_bytes = live_small + counts.live_bytes;
         let requested = usize::try_from(totals.requested).unwrap_or(0) + counts.requested;
         let reserved_bytes = shared.reserved();
+        let live_blocks = size_classes.iter().map(|class| class.live_blocks).sum();
         let requests: u64 = size_classes.iter().map(|class| class.requests).sum();
         let share = |part: usize, whole: usize| match whole {
             0 => 0.0,
@@ -113,7 +115,7 @@ impl MemoryStats {
             reserved_bytes,
             peak_reserved_bytes: shared.peak_reserved(),
             cached_bytes: reserved_bytes.saturating_sub(current_bytes),
-            live_blocks: size_classes.iter().map(|class| class.live_blocks).sum(),
+            live_blocks,
             hits: requests.saturating_sub(shared.misses()),
             misses: shared.misses(),
             internal_fragmentation: share(requested.min(current_bytes), current_bytes),
@@ -122,7 +124,8 @@ impl MemoryStats {
                 + spans.overhead_bytes
                 + central.overhead_bytes
                 + shared.tracker.overhead_bytes()
-                + threads * Front::overhead_bytes(),
+                + threads * Front::overhead_bytes()
+                + live_blocks * size_of::<Held>(),
             limit_bytes,
             pressure: shared.pressure.level(),
             threads,
