@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bitnet_tensor::BitNetTensor;
+use bitnet_tensor::backend::profiler;
 
 use crate::error::{LlmError, Result};
 use crate::model::{Activations, KvCache, LogitsOf, Model};
@@ -46,6 +47,7 @@ impl Session {
     /// # Errors
     /// When memory cannot be had.
     pub fn with_capacity(model: &Arc<Model>, capacity: usize) -> Result<Self> {
+        let _span = profiler::scope("begin session");
         let capacity = capacity.min(model.context());
         let mut model = model.clone();
         let mut recoveries = 0;
@@ -194,6 +196,8 @@ impl Session {
     /// One pass over `ids`, of which the first is token number `start`.
     fn pass(&mut self, ids: &[u32], start: usize, logits_of: LogitsOf) -> Result<BitNetTensor> {
         let (first, count) = (start as u32, ids.len());
+        let _span = profiler::scope("forward");
+        self.cache.reserve(start + count)?;
         let device = self.model.device();
         let id_tensor = BitNetTensor::from_slice(ids, [1, count])?.to_device(device)?;
         let positions = BitNetTensor::arange(first..first + count as u32)?;

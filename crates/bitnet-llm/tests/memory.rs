@@ -75,16 +75,30 @@ fn every_allocation_of_a_session_may_fail() -> TestResult {
 /// A session goes on after a step that failed, as if there had been none.
 #[test]
 fn a_session_goes_on_after_each_failure() -> TestResult {
+    // Passes of one token, and of several: those take new storage in the layers.
+    let passes: [&[u32]; 4] = [&[261], &[262, 263, 264], &[265], &[266, 267]];
+    goes_on_after_each_failure(&PROMPT, &passes)
+}
+
+/// Where the caches are full and grow, layer by layer, it goes on too, and what there was is as it
+/// was.
+#[test]
+fn a_session_goes_on_after_each_failure_of_a_growing_cache() -> TestResult {
+    let prompt: Vec<u32> = (0..255).map(|i| 3 + i * 7 % 4000).collect();
+    goes_on_after_each_failure(&prompt, &[&[261, 262]])
+}
+
+fn goes_on_after_each_failure(prompt: &[u32], passes: &[&[u32]]) -> TestResult {
     let model = stories()?;
     let pool = HybridMemoryPool::new();
     with_pool(&pool, || -> TestResult {
-        let mut undisturbed = Session::with_capacity(&model, 32)?;
-        let mut session = Session::with_capacity(&model, 32)?;
-        undisturbed.read(&PROMPT)?;
-        session.read(&PROMPT)?;
-        // Passes of one token, and of several: those take new storage in the layers.
-        let passes: [&[u32]; 4] = [&[261], &[262, 263, 264], &[265], &[266, 267]];
+        let capacity = prompt.len() + 300;
+        let mut undisturbed = Session::with_capacity(&model, capacity)?;
+        let mut session = Session::with_capacity(&model, capacity)?;
+        undisturbed.read(prompt)?;
+        session.read(prompt)?;
         for pass in passes {
+            let before = bits(&session.read_again()?)?;
             let expected = bits(&undisturbed.read(pass)?)?;
             let length = session.tokens().len();
             let mut failures = 0;
@@ -105,6 +119,7 @@ fn a_session_goes_on_after_each_failure() -> TestResult {
                 }
                 assert_eq!(session.tokens().len(), length, "nothing was read");
                 assert!(pool.stats().live_blocks <= held, "a failed step keeps nothing");
+                assert!(bits(&session.read_again()?)? == before, "after failure {failures}");
                 failures += 1;
             }
             assert!(failures >= 4, "{failures}");

@@ -82,7 +82,8 @@ pub(super) struct FeedForward {
 
 impl Decoder {
     /// The logits that follow `ids U32 [batch, tokens]` at `positions U32 [batch, tokens]`. Their
-    /// keys and values are added to the cache; `activations` is where it computes.
+    /// keys and values are added to the cache, which [has room](KvCache::reserve) for them;
+    /// `activations` is where it computes.
     ///
     /// A token's logits do not depend on how the tokens before it were split into calls.
     ///

@@ -1,7 +1,9 @@
 //! The keys and values of the tokens read so far.
 //!
 //! The cache owns its storage alone and is written in place; attention borrows it. Nothing is
-//! copied when a token is added.
+//! copied when a token is added, but where there is no room left: then the room is doubled. So
+//! memory, and the time in which the system zeroes it, are in proportion to what is used, where a
+//! model's whole context can be hundreds of megabytes.
 
 use bitnet_tensor::{BitNetDType, BitNetTensor, Device, Result};
 
@@ -9,10 +11,14 @@ use bitnet_tensor::{BitNetDType, BitNetTensor, Device, Result};
 #[derive(Debug)]
 pub struct KvCache {
     layers: Vec<LayerCache>,
+    /// The most tokens that there may be room for.
     capacity: usize,
 }
 
-/// Keys and values of one layer, each `F32 [batch, capacity, kv_heads, head_dim]`.
+/// The tokens that there is room for at first.
+const FIRST_ROOM: usize = 256;
+
+/// Keys and values of one layer, each `F32 [batch, room, kv_heads, head_dim]`.
 #[derive(Debug)]
 pub struct LayerCache {
     keys: BitNetTensor,
@@ -20,7 +26,7 @@ pub struct LayerCache {
 }
 
 impl KvCache {
-    /// An empty cache. Its memory is touched as tokens are written.
+    /// An empty cache, with room for the first 256 tokens.
     ///
     /// # Errors
     /// When memory cannot be had.
@@ -30,9 +36,26 @@ impl KvCache {
         device: Device,
     ) -> Result<Self> {
         let layers = (0..layers)
-            .map(|_| LayerCache::new([batch, capacity, kv_heads, head_dim], device))
+            .map(|_| {
+                let room = capacity.min(FIRST_ROOM);
+                LayerCache::new([batch, room, kv_heads, head_dim], device)
+            })
             .collect::<Result<_>>()?;
         Ok(Self { layers, capacity })
+    }
+
+    /// Makes room for `tokens` tokens, or as many as the capacity allows. What is in the cache stays.
+    ///
+    /// # Errors
+    /// When memory cannot be had: the cache is as good as before then.
+    pub fn reserve(&mut self, tokens: usize) -> Result<()> {
+        let doubled = tokens.checked_next_power_of_two().unwrap_or(tokens);
+        let (least, room) = (tokens.min(self.capacity), doubled.min(self.capacity));
+        // Layer by layer: what one gives up serves the next.
+        for layer in self.layers.iter_mut().filter(|layer| layer.room() < least) {
+            layer.grow(room)?;
+        }
+        Ok(())
     }
 
     /// The most tokens of a sequence.
@@ -47,23 +70,37 @@ impl KvCache {
 }
 
 impl LayerCache {
-    /// An empty cache of one layer: `[batch, capacity, kv_heads, head_dim]`.
+    /// An empty cache of one layer: `[batch, room, kv_heads, head_dim]`.
     ///
     /// # Errors
     /// When memory cannot be had.
-    pub fn new([batch, capacity, kv_heads, head_dim]: [usize; 4], device: Device) -> Result<Self> {
-        // In memory each head's tokens follow each other: attention reads them in a stream.
-        let buffer = || {
-            let heads_first = [batch, kv_heads, capacity, head_dim];
-            BitNetTensor::empty(heads_first, BitNetDType::F32, device)?.permute(&[0, 2, 1, 3])
+    pub fn new(shape: [usize; 4], device: Device) -> Result<Self> {
+        Ok(Self { keys: empty(shape, device)?, values: empty(shape, device)? })
+    }
+
+    /// The tokens that there is room for.
+    pub fn room(&self) -> usize {
+        self.keys.shape()[1]
+    }
+
+    /// The same keys and values with room for `room` tokens.
+    fn grow(&mut self, room: usize) -> Result<()> {
+        let grown = |rows: &BitNetTensor| {
+            let (shape, device) = (rows.shape(), rows.device());
+            let mut grown = empty([shape[0], room, shape[2], shape[3]], device)?;
+            let positions = BitNetTensor::arange(0..shape[1] as u32)?.to_device(device)?;
+            grown.write_rows(&positions.expand([shape[0], shape[1]])?, rows)?;
+            Ok(grown)
         };
-        Ok(Self { keys: buffer()?, values: buffer()? })
+        // Both or neither.
+        (self.keys, self.values) = (grown(&self.keys)?, grown(&self.values)?);
+        Ok(())
     }
 
     /// Writes keys and values `[batch, tokens, kv_heads, head_dim]` at `positions [batch, tokens]`.
     ///
     /// # Errors
-    /// `ComputationError` for a position outside of the capacity.
+    /// `ComputationError` for a position that there is no room for.
     pub fn write(
         &mut self,
         positions: &BitNetTensor,
@@ -83,4 +120,11 @@ impl LayerCache {
     pub fn values(&self) -> &BitNetTensor {
         &self.values
     }
+}
+
+/// `F32 [batch, room, kv_heads, head_dim]`. In memory each head's tokens follow each other: attention
+/// reads them in a stream.
+fn empty([batch, room, kv_heads, head_dim]: [usize; 4], device: Device) -> Result<BitNetTensor> {
+    let heads_first = [batch, kv_heads, room, head_dim];
+    BitNetTensor::empty(heads_first, BitNetDType::F32, device)?.permute(&[0, 2, 1, 3])
 }

@@ -43,7 +43,7 @@ pub(in crate::cpu) fn slice_scatter_in_place(
             .collect();
         let starts = [region.offset() as isize, values.layout().offset() as isize];
         let from = values.host_data::<T>()?;
-        write_broadcast(target.host_data_mut::<T>()?, from, starts, region.shape(), &strides);
+        write_region(target.host_data_mut::<T>()?, from, starts, region.shape(), &strides);
         Ok(())
     }
     let region: crate::TensorShape = op.slices.iter().map(|slice| slice.length).collect();
@@ -53,7 +53,7 @@ pub(in crate::cpu) fn slice_scatter_in_place(
 
 /// Copies the elements of `shape` from one layout to another, `[to, from]` each: what is broadcast
 /// is read where it lies.
-fn write_broadcast<T: Copy>(
+pub(super) fn write_region<T: Copy>(
     to: &mut [T],
     from: &[T],
     [at, source]: [isize; 2],
@@ -68,7 +68,7 @@ fn write_broadcast<T: Copy>(
         ([size, shape @ ..], [[stride, source_stride], strides @ ..]) => {
             for n in 0..*size as isize {
                 let starts = [at + n * stride, source + n * source_stride];
-                write_broadcast(to, from, starts, shape, strides);
+                write_region(to, from, starts, shape, strides);
             }
         }
         _ => to[at as usize] = from[source as usize],

@@ -1,5 +1,8 @@
 //! Rows written where positions say.
 
+use smallvec::SmallVec;
+
+use super::assign::write_region;
 use super::bits::{bits_as_they_are, with_bits_mut};
 use crate::BitNetTensor;
 use crate::dtype::Number;
@@ -30,46 +33,26 @@ fn write_typed<T: Number>(
     positions: &BitNetTensor,
     rows: &BitNetTensor,
 ) -> Result<()> {
-    // Rows are read in logical order; the target is walked by its strides, whatever they are.
-    let rows = rows.contiguous()?;
-    let rows = rows.as_slice::<T>()?;
+    // Both are walked by their strides, whatever they are: nothing is copied on the way.
     let (batch, tokens) = (positions.shape()[0], positions.shape()[1]);
     let positions = positions.as_slice::<u32>()?;
-    let layout = target.layout().clone();
-    let row = count(&layout.shape()[2..]);
+    let (to, from) = (target.layout().clone(), rows.layout());
+    let shape = &to.shape()[2..];
+    let strides: SmallVec<[[isize; 2]; 4]> =
+        to.strides().iter().copied().zip(from.strides().iter().copied()).map(Into::into).collect();
     let data = target.host_data_mut::<T>()?;
-    if row == 0 {
+    if count(shape) == 0 {
         return Ok(());
     }
+    let source = rows.host_data::<T>()?;
     for b in 0..batch {
         for t in 0..tokens {
-            let from = &rows[(b * tokens + t) * row..][..row];
             let position = positions[b * tokens + t] as isize;
-            let base = layout.offset() as isize
-                + b as isize * layout.strides()[0]
-                + position * layout.strides()[1];
-            write_strided(data, base, &layout.shape()[2..], &layout.strides()[2..], from);
+            let (b, t) = (b as isize, t as isize);
+            let at = to.offset() as isize + b * strides[0][0] + position * strides[1][0];
+            let start = from.offset() as isize + b * strides[0][1] + t * strides[1][1];
+            write_region(data, source, [at, start], shape, &strides[2..]);
         }
     }
     Ok(())
-}
-
-/// Writes `values`, in row-major order of `shape`, to the places that `strides` give.
-pub(super) fn write_strided<T: Copy>(
-    data: &mut [T],
-    base: isize,
-    shape: &[usize],
-    strides: &[isize],
-    values: &[T],
-) {
-    match (shape, strides) {
-        ([_], [1]) => data[base as usize..][..values.len()].copy_from_slice(values),
-        ([_, inner_shape @ ..], [stride, inner_strides @ ..]) => {
-            let inner = inner_shape.iter().product::<usize>().max(1);
-            for (i, part) in values.chunks_exact(inner).enumerate() {
-                write_strided(data, base + i as isize * stride, inner_shape, inner_strides, part);
-            }
-        }
-        _ => data[base as usize] = values[0],
-    }
 }
