@@ -4,7 +4,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bitnet_tensor::backend::{
-    AccelerationMetrics, FailureKind, FallbackPolicy, registry, set_fallback_policy,
+    AccelerationMetrics, FailureKind, FallbackPolicy, metrics, registry, set_fallback_policy,
     set_finite_check,
 };
 use bitnet_tensor::{BitNetDType, BitNetTensor, Device, Result, TensorOpError};
@@ -20,6 +20,12 @@ fn counted<T>(body: impl FnOnce() -> T) -> (T, AccelerationMetrics) {
     let before = AccelerationMetrics::snapshot();
     let result = body();
     (result, AccelerationMetrics::snapshot().since(&before))
+}
+
+/// How often operations were done elsewhere because `device` failed in that way.
+fn fallbacks_from(device: Device, kind: FailureKind) -> u64 {
+    let counts = metrics::fallbacks().into_iter();
+    counts.filter(|f| f.from == device && f.reason == kind).map(|f| f.count).sum()
 }
 
 /// Every way to an execution: new results, several of them, over an operand, into given storage,
@@ -92,9 +98,11 @@ fn what_a_device_cannot_do_is_done_by_the_next_one() -> Result<()> {
         for kind in [FailureKind::Unsupported, FailureKind::OutOfMemory] {
             let faulty = FaultyDevice::register(0)?;
             faulty.fail_at_call(call, last(call, &faulty, way)?, kind);
+            let told = fallbacks_from(faulty.device(), kind);
             let (result, spent) = counted(|| way(faulty.device()));
             let result = result?;
             assert_eq!((spent.fallbacks, faulty.injected()), (1, 1), "{name}, {kind}");
+            assert_eq!(fallbacks_from(faulty.device(), kind), told + 1, "{name}, {kind}");
             for other in FailureKind::ALL {
                 assert_eq!(spent.failures(other), u64::from(kind == other), "{name}: {spent}");
             }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bitnet_tensor::backend::profiler::{self, Event, OperationEvent, Peaks, Profile, Profiler};
-use bitnet_tensor::backend::{FallbackPolicy, set_fallback_policy};
+use bitnet_tensor::backend::{FailureKind, FallbackPolicy, set_fallback_policy};
 use bitnet_tensor::{BitNetDType, BitNetTensor, Device, Result};
 use bitnet_testkit::{MockDevice, Random};
 
@@ -74,6 +74,12 @@ fn a_fallback_names_the_device_that_did_it() -> Result<()> {
     let of = |name| metrics.iter().find(|m| m.operation.name() == name).expect("recorded");
     assert_eq!((of("neg").device, of("neg").fallbacks), (mock.device(), 0));
     assert_eq!((of("exp").device, of("exp").fallbacks), (Device::CPU, 1));
+    let [fallback] = profile.fallbacks() else { panic!("{:?}", profile.fallbacks()) };
+    assert_eq!((fallback.operation.name(), fallback.count), ("exp", 1));
+    assert_eq!((fallback.from, fallback.to), (mock.device(), Device::CPU));
+    assert_eq!(fallback.reason, FailureKind::Unsupported);
+    let line = format!("1 × exp on cpu instead of {}: unsupported", mock.device());
+    assert!(profile.to_string().contains(&line), "{profile}");
     Ok(())
 }
 

@@ -9,7 +9,8 @@ use anyhow::Result;
 use bitnet::kernels::{Cpu, parallel};
 use bitnet::llm::config::ModelConfig;
 use bitnet::tensor::backend::AccelerationMetrics;
-use bitnet::tensor::backend::profiler::{Peaks, Profile};
+use bitnet::tensor::backend::metrics::FallbackCount;
+use bitnet::tensor::backend::profiler::{self, Peaks, Profile};
 use bitnet::tensor::memory::{HybridMemoryPool, MemoryStats};
 use bitnet::{BitNetTensor, Device, LlmError, Model, Session};
 use clap::{Args, ValueEnum};
@@ -141,9 +142,18 @@ struct Report {
     /// The share of requests for memory in it that were served from what the pool held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pool_hit_rate: Option<f64>,
-    /// The part of that repetition's time which operations cover.
+    /// The fallbacks in it, by operation, devices and reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fallbacks: Vec<FallbackCount>,
+    /// The part of that repetition's time which operations take.
     #[serde(skip_serializing_if = "Option::is_none")]
     operations_share: Option<f64>,
+    /// The part of it in which some span was open: of an operation, or of a part of the program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spans_share: Option<f64>,
+    /// The part of it in which spans were recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recording_share: Option<f64>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -185,6 +195,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         None => device.measure_bandwidth()?,
     };
 
+    let share = |part: fn(&Profile) -> Duration| {
+        profile.as_ref().map(|profile| part(profile).as_secs_f64() / profile.wall().as_secs_f64())
+    };
     let bytes_per_token = weight_bytes + kv_bytes;
     let report = Report {
         model: name,
@@ -209,9 +222,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         operations: profile.as_ref().zip(peaks.as_ref()).map(|(p, q)| OperationReport::of(p, q)),
         counters: profile.as_ref().map(|profile| *profile.counters()),
         pool_hit_rate: profile.as_ref().and_then(Profile::pool_hit_rate),
-        operations_share: profile
-            .as_ref()
-            .map(|profile| profile.covered().as_secs_f64() / profile.wall().as_secs_f64()),
+        fallbacks: profile.as_ref().map_or_else(Vec::new, |profile| profile.fallbacks().to_vec()),
+        operations_share: share(|profile| profile.metrics().iter().map(|m| m.time).sum()),
+        spans_share: share(Profile::covered),
+        recording_share: share(Profile::overhead),
     };
     if arguments.output.json {
         output::write_json(&report)?;
@@ -284,6 +298,7 @@ fn profile(model: &Arc<Model>, arguments: &Arguments) -> Result<Profile> {
 
 /// The most likely token.
 fn best(logits: &BitNetTensor) -> Result<u32> {
+    let _span = profiler::scope("sample");
     Ok(logits.argmax(-1, false)?.to_vec::<i64>()?[0] as u32)
 }
 

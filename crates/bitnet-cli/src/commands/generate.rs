@@ -143,6 +143,7 @@ pub(crate) fn run(arguments: &Arguments, started: Instant) -> Result<ExitCode> {
 
     let streams = !arguments.output.json;
     if streams && !arguments.no_echo && !arguments.chat {
+        let _span = profiler::scope("write");
         output::write(&prompt)?;
     }
     loop {

@@ -226,7 +226,7 @@ fn profiles_list_the_operations() {
     // Four products in each of eight layers and the head, for the prompt and for two tokens.
     assert_eq!(linear["count"], (4 * 8 + 1) * 3);
     assert_positive(linear, &["seconds", "bytes", "flops", "bandwidth_share"]);
-    assert_positive(&report, &["operations_share"]);
+    assert_positive(&report, &["operations_share", "spans_share", "recording_share"]);
 
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("trace.json");
@@ -235,7 +235,9 @@ fn profiles_list_the_operations() {
     let trace: Value =
         serde_json::from_slice(&std::fs::read(&file).expect("written")).expect("JSON");
     let events = trace["traceEvents"].as_array().expect("a list");
-    assert!(events.iter().any(|event| event["name"] == "attention"));
+    for name in ["attention", "begin session", "forward", "sample", "detokenize"] {
+        assert!(events.iter().any(|event| event["name"] == name), "no span {name}");
+    }
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing beside it");
 
     let missing = folder.path().join("none/trace.json");

@@ -86,7 +86,8 @@ impl fmt::Display for FallbackPolicy {
 }
 
 /// Calls `attempt` with each device after `home` that supports `op`, until one succeeds: its result
-/// and which it was. `refusal` is why `home` did not; it is the error when nobody can.
+/// and which it was. `refusal` is why `home` did not, a failure of the device; it is the error when
+/// nobody can.
 pub(super) fn on_another_device<T>(
     op: &Op,
     inputs: &[&BitNetTensor],
@@ -104,7 +105,9 @@ pub(super) fn on_another_device<T>(
         }
         match attempt(next) {
             Ok(result) => {
-                metrics::record_fallback();
+                if let Some(reason) = refusal.failure() {
+                    metrics::record_fallback(op.operation_type(), home, next.device(), reason);
+                }
                 if policy == FallbackPolicy::Warn {
                     let (operation, from, to) = (op.name(), home, next.device());
                     tracing::warn!(operation, %from, %to, reason = %refusal, "fallback");

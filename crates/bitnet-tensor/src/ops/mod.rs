@@ -266,6 +266,13 @@ impl fmt::Display for OperationType {
     }
 }
 
+/// As its name.
+impl serde::Serialize for OperationType {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0)
+    }
+}
+
 impl Op {
     /// The operation's name, as the method is called.
     pub fn name(&self) -> &'static str {

@@ -1,10 +1,16 @@
 //! Counters of what was executed, so that copies, transfers and fallbacks are never hidden.
 
 mod counters;
+mod fallbacks;
 
 use std::fmt;
 
 use super::FailureKind;
+use crate::Device;
+use crate::ops::OperationType;
+
+pub(super) use fallbacks::fallbacks_since;
+pub use fallbacks::{FallbackCount, fallbacks};
 
 /// Defines the counters from one list.
 macro_rules! counters {
@@ -160,8 +166,14 @@ pub(crate) fn record_decomposition() {
     count(Counter::Decompositions);
 }
 
-pub(crate) fn record_fallback() {
+pub(crate) fn record_fallback(
+    operation: OperationType,
+    from: Device,
+    to: Device,
+    reason: FailureKind,
+) {
     count(Counter::Fallbacks);
+    fallbacks::record(operation, from, to, reason);
 }
 
 pub(crate) fn record_offload() {

@@ -22,6 +22,7 @@ pub(super) struct Log {
 pub(super) struct Entry {
     pub(super) start: Duration,
     pub(super) duration: Duration,
+    pub(super) recording: Duration,
     pub(super) thread: u32,
 }
 
@@ -84,6 +85,13 @@ impl Log {
         self.records.push(Record { entry, what });
     }
 
+    /// How long it took to record the last span.
+    pub(super) fn took(&mut self, recording: Duration) {
+        if let Some(record) = self.records.last_mut() {
+            record.entry.recording = recording;
+        }
+    }
+
     pub(super) fn into_spans(self) -> Vec<Span> {
         let (mut operands, mut sizes) = (self.operands.into_iter(), self.sizes.into_iter());
         let span = |record: Record| {
@@ -105,8 +113,8 @@ impl Log {
                     })
                 }
             };
-            let Entry { start, duration, thread } = record.entry;
-            Span { start, duration, thread, event }
+            let Entry { start, duration, recording, thread } = record.entry;
+            Span { start, duration, recording, thread, event }
         };
         self.records.into_iter().map(span).collect()
     }

@@ -1,8 +1,8 @@
-//! What a kind of operation cost on a device, summed over a recording.
+//! What a kind of operation cost on a device, and a part of a program, summed over a recording.
 
 use std::time::Duration;
 
-use super::{OperationEvent, Peaks, Span};
+use super::{OperationEvent, Peaks};
 use crate::Device;
 use crate::ops::OperationType;
 
@@ -18,12 +18,24 @@ pub struct OperationMetrics {
     pub count: u64,
     /// Of these, how often because another device could not.
     pub fallbacks: u64,
-    /// The time of all together.
+    /// The time of all together, without that of spans inside of them.
     pub time: Duration,
     /// Bytes read and written; `None` when one of them cannot tell.
     pub bytes: Option<u64>,
     /// Multiplications and additions; `None` when it is not a product.
     pub flops: Option<u64>,
+}
+
+/// Count and time of the scopes of one name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScopeMetrics {
+    /// The name that the program gave.
+    pub name: &'static str,
+    /// How often.
+    pub count: u64,
+    /// The time of all together, without that of spans inside of them.
+    pub time: Duration,
 }
 
 impl OperationMetrics {
@@ -39,10 +51,10 @@ impl OperationMetrics {
         }
     }
 
-    pub(super) fn add(&mut self, span: &Span, event: &OperationEvent) {
+    pub(super) fn add(&mut self, own: Duration, event: &OperationEvent) {
         self.count += 1;
         self.fallbacks += u64::from(event.is_fallback);
-        self.time += span.duration;
+        self.time += own;
         self.bytes = self.bytes.zip(event.bytes).map(|(sum, bytes)| sum + bytes);
         self.flops = self.flops.zip(event.flops).map(|(sum, flops)| sum + flops);
     }

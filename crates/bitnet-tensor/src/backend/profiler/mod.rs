@@ -20,12 +20,12 @@ use smallvec::SmallVec;
 use crate::ops::{Op, OperationType};
 use crate::{BitNetDType, BitNetTensor, Device, TensorShape};
 
-use super::AccelerationMetrics;
+use super::metrics::{AccelerationMetrics, FallbackCount, fallbacks_since};
 use crate::memory::HybridMemoryPool;
 
 use log::{Entry, Log};
 
-pub use metrics::OperationMetrics;
+pub use metrics::{OperationMetrics, ScopeMetrics};
 pub use peaks::Peaks;
 pub use profile::Profile;
 
@@ -39,6 +39,7 @@ struct Recorder {
     overhead: Duration,
     /// What was counted before.
     counters: AccelerationMetrics,
+    fallbacks: Vec<FallbackCount>,
     /// Requests that the process's memory pool served from what it held, and others, before.
     requests: (u64, u64),
 }
@@ -50,6 +51,8 @@ pub struct Span {
     pub start: Duration,
     /// How long it took. On an asynchronous device: until the work was enqueued.
     pub duration: Duration,
+    /// How long it then took to record it.
+    pub recording: Duration,
     /// The thread, numbered in the order in which threads appeared.
     pub thread: u32,
     /// What was done.
@@ -114,9 +117,10 @@ impl Profiler {
         if recorder.is_some() {
             return None;
         }
-        let (counters, requests, log) = (AccelerationMetrics::snapshot(), requests(), Log::new());
+        let (counters, fallbacks) = (AccelerationMetrics::snapshot(), fallbacks_since(&[]));
+        let (requests, log) = (requests(), Log::new());
         let (begun, overhead) = (Instant::now(), Duration::ZERO);
-        *recorder = Some(Recorder { begun, log, overhead, counters, requests });
+        *recorder = Some(Recorder { begun, log, overhead, counters, fallbacks, requests });
         RECORDING.store(true, Relaxed);
         Some(Self { is_running: true })
     }
@@ -132,6 +136,7 @@ impl Profiler {
                 let spans = recorder.log.into_spans();
                 let mut profile = Profile::new(spans, wall, recorder.overhead);
                 profile.counters = AccelerationMetrics::snapshot().since(&recorder.counters);
+                profile.fallbacks = fallbacks_since(&recorder.fallbacks);
                 profile.pool_hits = hits.saturating_sub(recorder.requests.0);
                 profile.pool_misses = misses.saturating_sub(recorder.requests.1);
                 profile
@@ -219,9 +224,12 @@ fn record(start: Instant, write: impl FnOnce(&mut Log, Entry)) {
     if let Some(recorder) = lock().as_mut() {
         // A span that began before the recording is not part of it.
         if let Some(begun) = start.checked_duration_since(recorder.begun) {
-            let entry = Entry { start: begun, duration: end.duration_since(start), thread };
+            let duration = end.duration_since(start);
+            let entry = Entry { start: begun, duration, recording: Duration::ZERO, thread };
             write(&mut recorder.log, entry);
-            recorder.overhead += end.elapsed();
+            let recording = end.elapsed();
+            recorder.log.took(recording);
+            recorder.overhead += recording;
         }
     }
 }
