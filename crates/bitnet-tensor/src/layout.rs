@@ -22,14 +22,24 @@ pub struct Layout {
 impl Layout {
     /// Row-major from the beginning of the storage.
     pub fn contiguous(shape: TensorShape) -> Self {
-        let mut strides = SmallVec::from_elem(0, shape.rank());
+        const INLINE: usize = 8;
+        let rank = shape.rank();
+        let mut layout = Self {
+            strides: if rank <= INLINE {
+                Strides::from_buf_and_len([0; INLINE], rank)
+            } else {
+                Strides::from_elem(0, rank)
+            },
+            shape,
+            offset: 0,
+        };
         let mut stride = 1isize;
-        for axis in (0..shape.rank()).rev() {
-            strides[axis] = stride;
+        for (own, &size) in layout.strides.iter_mut().zip(layout.shape.iter()).rev() {
+            *own = stride;
             // The count of a tensor with a zero size is zero: its strides are never used.
-            stride = stride.wrapping_mul(shape[axis] as isize);
+            stride = stride.wrapping_mul(size as isize);
         }
-        Self { shape, strides, offset: 0 }
+        layout
     }
 
     /// Any strides over storage of `length` elements; `None` when an index of the shape would lie
