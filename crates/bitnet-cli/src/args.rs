@@ -1,11 +1,12 @@
 //! Options that several subcommands share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use bitnet::HeadPrecision;
 use bitnet::llm::config::GenerationConfig;
 use bitnet::llm::sampler::SamplingParams;
+use bitnet::tensor::I2sBlock;
 use bitnet::tensor::memory::{HybridMemoryPool, PoolConfig, parse_bytes};
+use bitnet::{HeadPrecision, ModelFiles};
 use clap::Args;
 
 /// Which model, and how it runs.
@@ -18,7 +19,37 @@ pub(crate) struct ModelArguments {
     pub(crate) model: Option<PathBuf>,
 
     #[command(flatten)]
+    pub(crate) layout: LayoutArguments,
+
+    #[command(flatten)]
     pub(crate) engine: EngineArguments,
+}
+
+/// What a model's files may not say.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct LayoutArguments {
+    /// How many weights a block of I2_S tensors has, 128 or 64, where a GGUF file does not show it
+    #[arg(long, value_name = "N", value_parser = i2_s_block)]
+    i2_s_block: Option<I2sBlock>,
+}
+
+impl LayoutArguments {
+    /// The files of the model at `path`.
+    pub(crate) fn open(self, path: &Path) -> anyhow::Result<ModelFiles> {
+        let files = ModelFiles::open(path)?;
+        Ok(match self.i2_s_block {
+            Some(block) => files.with_i2_s_block(block),
+            None => files,
+        })
+    }
+}
+
+fn i2_s_block(text: &str) -> Result<I2sBlock, String> {
+    match text {
+        "128" => Ok(I2sBlock::Of128),
+        "64" => Ok(I2sBlock::Of64),
+        _ => Err("must be 128 or 64".to_owned()),
+    }
 }
 
 /// How a model runs.
@@ -29,8 +60,8 @@ pub(crate) struct EngineArguments {
     #[arg(long, value_name = "N")]
     pub(crate) context: Option<usize>,
 
-    /// The last layer with the weights of the file (exact), or with 6 or 8 bits (int6, int8): faster. exact also
-    /// computes weights in blocks of few bits, of all layers, as floats
+    /// The last layer, where its weights are floats, as it is (exact) or with 6 or 8 bits (int6, int8):
+    /// faster
     #[arg(long, value_name = "PRECISION", default_value_t = HeadPrecision::default(), value_parser = head_precision)]
     pub(crate) output_head: HeadPrecision,
 

@@ -1,6 +1,7 @@
 //! From the options to a loaded model.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -8,16 +9,16 @@ use bitnet::llm::model::Progress;
 use bitnet::tensor::backend::{Work, WorkClass};
 use bitnet::{Device, LoadOptions, Model, ModelFiles};
 
-use crate::args::{EngineArguments, ModelArguments};
+use crate::args::{EngineArguments, LayoutArguments, ModelArguments};
 use crate::progress::LazyBar;
 
 /// What the model inside of the program is called.
 pub(crate) const EMBEDDED: &str = "stories-27m (embedded)";
 
 /// The files of the model that was asked for, and what to call it.
-pub(crate) fn files(path: Option<&std::path::Path>) -> Result<(ModelFiles, String)> {
+pub(crate) fn files(path: Option<&Path>, layout: LayoutArguments) -> Result<(ModelFiles, String)> {
     Ok(match path {
-        Some(path) => (ModelFiles::open(path)?, path.display().to_string()),
+        Some(path) => (layout.open(path)?, path.display().to_string()),
         None => (ModelFiles::embedded(bitnet::embedded::stories_27m())?, EMBEDDED.to_owned()),
     })
 }
@@ -26,7 +27,7 @@ pub(crate) fn files(path: Option<&std::path::Path>) -> Result<(ModelFiles, Strin
 pub(crate) fn load(arguments: &ModelArguments, quiet: bool) -> Result<(Arc<Model>, String)> {
     arguments.engine.apply()?;
     with_options(&arguments.engine, quiet, |options| {
-        let (files, name) = files(arguments.model.as_deref())?;
+        let (files, name) = files(arguments.model.as_deref(), arguments.layout)?;
         Ok((Model::from_files(&files, options)?, name))
     })
 }

@@ -15,6 +15,15 @@ pub(crate) fn write(text: &str) -> Result<()> {
     written.context("standard output")
 }
 
+/// Writes a result as one JSON object or, where none was asked for, as text.
+pub(crate) fn write_report<T: Serialize>(
+    as_json: bool,
+    report: &T,
+    text: impl FnOnce() -> String,
+) -> Result<()> {
+    if as_json { write_json(report) } else { write(&text()) }
+}
+
 /// Writes the result as one JSON object.
 pub(crate) fn write_json(value: &impl Serialize) -> Result<()> {
     let mut json = serde_json::to_string(value)?;

@@ -2,15 +2,14 @@
 
 #![allow(unreachable_pub)] // what the fuzz targets reach in the modules included here
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use peak_alloc::PeakAlloc;
 
 #[path = "../../../fuzz/src/gguf.rs"]
 mod gguf;
 #[path = "../../../fuzz/src/limits.rs"]
 mod limits;
+#[path = "../../../fuzz/src/replay.rs"]
+mod replay;
 #[path = "../../../fuzz/src/safetensors.rs"]
 mod safetensors;
 
@@ -20,21 +19,5 @@ static ALLOCATED: PeakAlloc = PeakAlloc;
 /// The only test: the limit on memory counts what the whole process allocates.
 #[test]
 fn the_corpus_breaks_nothing() {
-    for (name, target) in [("gguf", gguf::run as fn(&[u8])), ("safetensors", safetensors::run)] {
-        let inputs = inputs(name);
-        assert!(!inputs.is_empty(), "no inputs for {name}");
-        for path in inputs {
-            println!("{}", path.display());
-            let data = fs::read(&path).expect("a readable input");
-            limits::within(&ALLOCATED, &data, target);
-        }
-    }
-}
-
-fn inputs(target: &str) -> Vec<PathBuf> {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
-    let entries = fs::read_dir(corpus).expect("the corpus");
-    let mut inputs: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
-    inputs.sort();
-    inputs
+    replay::replay(&ALLOCATED, [("gguf", gguf::run), ("safetensors", safetensors::run)]);
 }

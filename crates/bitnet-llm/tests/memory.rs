@@ -35,18 +35,21 @@ fn assert_nothing_is_in_use(pool: &HybridMemoryPool, after: &str) {
     assert_eq!(left, (0, 0, 0), "after {after}: {stats}");
 }
 
+/// The logits of a session of four tokens, whose memory is of `pool`.
+fn short_session(model: &Arc<Model>, pool: &HybridMemoryPool) -> Result<Vec<u32>, LlmError> {
+    with_pool(pool, || {
+        let mut session = Session::with_capacity(model, 16)?;
+        session.read(&PROMPT)?;
+        bits(&session.read(&[261])?)
+    })
+}
+
 /// The model's own memory is of the process's pool; what a session takes is of this test's.
 #[test]
 fn every_allocation_of_a_session_may_fail() -> TestResult {
     let model = stories()?;
     let pool = HybridMemoryPool::new();
-    let run = || {
-        with_pool(&pool, || {
-            let mut session = Session::with_capacity(&model, 16)?;
-            session.read(&PROMPT)?;
-            bits(&session.read(&[261])?)
-        })
-    };
+    let run = || short_session(&model, &pool);
     let expected = run()?;
     let mut failures = 0;
     loop {
@@ -200,13 +203,7 @@ fn threads_share_a_model() -> TestResult {
 
     let model = stories()?;
     let pool = HybridMemoryPool::new();
-    let run = || {
-        with_pool(&pool, || {
-            let mut session = Session::with_capacity(&model, 16)?;
-            session.read(&PROMPT)?;
-            bits(&session.read(&[261])?)
-        })
-    };
+    let run = || short_session(&model, &pool);
     let expected = run()?;
     std::thread::scope(|scope| -> TestResult {
         let threads: Vec<_> =

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bitnet_formats::RawDType;
 use bitnet_kernels::blocks::BlockFormat;
 use bytemuck::{CheckedBitPattern, NoUninit};
 use half::{bf16, f16};
@@ -201,6 +202,27 @@ impl BitNetDType {
                 BlockFormat::Iq2Bn => "iq2_bn",
                 _ => format.name(),
             },
+        }
+    }
+}
+
+/// The element type of a file as that of a tensor.
+impl From<RawDType> for BitNetDType {
+    fn from(dtype: RawDType) -> Self {
+        match dtype {
+            RawDType::Bool => Self::Bool,
+            RawDType::U8 => Self::U8,
+            RawDType::U16 => Self::U16,
+            RawDType::U32 => Self::U32,
+            RawDType::U64 => Self::U64,
+            RawDType::I8 => Self::I8,
+            RawDType::I16 => Self::I16,
+            RawDType::I32 => Self::I32,
+            RawDType::I64 => Self::I64,
+            RawDType::F16 => Self::F16,
+            RawDType::BF16 => Self::BF16,
+            RawDType::F32 => Self::F32,
+            RawDType::F64 => Self::F64,
         }
     }
 }

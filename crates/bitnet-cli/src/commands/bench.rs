@@ -227,14 +227,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         spans_share: share(Profile::covered),
         recording_share: share(Profile::overhead),
     };
-    if arguments.output.json {
-        output::write_json(&report)?;
-    } else {
-        output::write(&report.text())?;
-        if let Some(profile) = profile {
-            output::write(&format!("\n{}\n", profile.table(peaks.as_slice())))?;
-        }
-    }
+    output::write_report(arguments.output.json, &report, || {
+        let table =
+            profile.as_ref().map(|profile| format!("\n{}\n", profile.table(peaks.as_slice())));
+        report.text() + &table.unwrap_or_default()
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

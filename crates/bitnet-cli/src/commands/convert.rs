@@ -11,7 +11,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::write_checkpoint::{self, container_of};
-use crate::args::{OutputArguments, ThreadArguments};
+use crate::args::{LayoutArguments, OutputArguments, ThreadArguments};
 use crate::output;
 
 /// Write a model in another format
@@ -48,6 +48,9 @@ pub(crate) struct Arguments {
     overwrite: bool,
 
     #[command(flatten)]
+    layout: LayoutArguments,
+
+    #[command(flatten)]
     threads: ThreadArguments,
 
     #[command(flatten)]
@@ -78,7 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.to == Some(Encoding::HuggingFace) && !container.is_directory() {
         bail!("{}: a GGUF file cannot hold hf weights", arguments.output.display());
     }
-    let checkpoint = Checkpoint::open(&arguments.input)?;
+    let checkpoint = Checkpoint::new(arguments.layout.open(&arguments.input)?);
     let options = ConvertOptions {
         ternary: arguments.to,
         float: arguments.dtype,

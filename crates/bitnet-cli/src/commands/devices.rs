@@ -38,13 +38,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
     }
     let report = Report { devices };
-    if arguments.json {
-        output::write_json(&report)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    for info in &report.devices {
-        output::write(&text(info))?;
-    }
+    let text = || report.devices.iter().map(text).collect::<String>();
+    output::write_report(arguments.json, &report, text)?;
     Ok(ExitCode::SUCCESS)
 }
 

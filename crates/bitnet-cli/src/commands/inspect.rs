@@ -20,6 +20,7 @@ use serde::Serialize;
 
 use super::tensor_file;
 use super::tensor_tree::Tree;
+use crate::args::LayoutArguments;
 use crate::progress::LazyBar;
 use crate::{loading, output};
 
@@ -46,6 +47,9 @@ pub(crate) struct Arguments {
     /// 8192]
     #[arg(long, value_name = "N")]
     context: Option<usize>,
+
+    #[command(flatten)]
+    layout: LayoutArguments,
 
     /// Write one JSON object instead of text
     #[arg(long)]
@@ -118,14 +122,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(path) = arguments.model.as_deref()
         && let Some(tensors) = tensor_file::open(path)?
     {
-        if arguments.json {
-            output::write_json(&tensors)?;
-        } else {
-            output::write(&tensors.text())?;
-        }
+        output::write_report(arguments.json, &tensors, || tensors.text())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let (files, name) = loading::files(arguments.model.as_deref())?;
+    let (files, name) = loading::files(arguments.model.as_deref(), arguments.layout)?;
     let checkpoint = Checkpoint::new(files);
     let tensors: Vec<_> = checkpoint.model_files().weights().tensors().collect();
     let (description, unsupported) = match checkpoint.config() {
@@ -150,11 +150,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             })
             .collect(),
     };
-    if arguments.json {
-        output::write_json(&report)?
-    } else {
-        output::write(&report.text())?
-    }
+    output::write_report(arguments.json, &report, || report.text())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -74,31 +74,33 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut bar = LazyBar::new("windows", quiet);
     let result = perplexity(&model, &ids, window, &mut |step| bar.update(step.done, step.total))?;
     drop(bar);
-    let seconds = started.elapsed().as_secs_f64();
-
-    if arguments.output.json {
-        output::write_json(&Report {
-            mean_nll: result.mean_nll,
-            perplexity: result.perplexity(),
-            positions: result.positions,
-            standard_error: result.standard_error,
-            window,
-            tokens: ids.len(),
-            seconds,
-            model: &name,
-            backend: model.device().to_string(),
-            threads: parallel::num_threads(),
-            output_head: arguments.model.engine.output_head.to_string(),
-        })?;
-    } else {
-        output::write(&format!(
-            "mean negative log-likelihood {:.5} ± {:.5} nats per token\nperplexity {:.4}\n{} positions in windows of {} tokens, {seconds:.1} s\n",
-            result.mean_nll,
-            result.standard_error,
-            result.perplexity(),
-            result.positions,
-            window,
-        ))?;
-    }
+    let report = Report {
+        mean_nll: result.mean_nll,
+        perplexity: result.perplexity(),
+        positions: result.positions,
+        standard_error: result.standard_error,
+        window,
+        tokens: ids.len(),
+        seconds: started.elapsed().as_secs_f64(),
+        model: &name,
+        backend: model.device().to_string(),
+        threads: parallel::num_threads(),
+        output_head: arguments.model.engine.output_head.to_string(),
+    };
+    output::write_report(arguments.output.json, &report, || report.text())?;
     Ok(ExitCode::SUCCESS)
+}
+
+impl Report<'_> {
+    fn text(&self) -> String {
+        format!(
+            "mean negative log-likelihood {:.5} ± {:.5} nats per token\nperplexity {:.4}\n{} positions in windows of {} tokens, {:.1} s\n",
+            self.mean_nll,
+            self.standard_error,
+            self.perplexity,
+            self.positions,
+            self.window,
+            self.seconds,
+        )
+    }
 }

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::quantization_page;
 use super::write_checkpoint::{self, container_of};
-use crate::args::{OutputArguments, ThreadArguments};
+use crate::args::{LayoutArguments, OutputArguments, ThreadArguments};
 use crate::output::{self, ResultFile};
 
 /// Quantize the weights of a dense model
@@ -71,6 +71,9 @@ pub(crate) struct Arguments {
     overwrite: bool,
 
     #[command(flatten)]
+    layout: LayoutArguments,
+
+    #[command(flatten)]
     threads: ThreadArguments,
 
     #[command(flatten)]
@@ -116,7 +119,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let default = if container.is_directory() { Encoding::HuggingFace } else { Encoding::I2S };
     let quantize = arguments.to.unwrap_or(default);
     let mut page = arguments.report.as_deref().map(ResultFile::create).transpose()?;
-    let checkpoint = Checkpoint::open(&arguments.input)?;
+    let checkpoint = Checkpoint::new(arguments.layout.open(&arguments.input)?);
     let scale = match arguments.scale {
         ScaleRule::Absmean => TernaryScale::AbsMean,
         ScaleRule::Optimal => TernaryScale::Optimal,
@@ -147,11 +150,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         std::io::Write::write_all(&mut page, html.as_bytes()).context("--report")?;
         page.finish()?;
     }
-    if arguments.messages.json {
-        output::write_json(&report)?;
-    } else {
-        output::write(&report.text())?;
-    }
+    output::write_report(arguments.messages.json, &report, || report.text())?;
     Ok(ExitCode::SUCCESS)
 }
 

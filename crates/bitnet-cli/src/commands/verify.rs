@@ -11,11 +11,11 @@ use bitnet::llm::comparison::{
     compare_weights,
 };
 use bitnet::llm::tokenizer::BosPolicy;
-use bitnet::{LlmError, Model, ModelFiles};
+use bitnet::{LlmError, Model};
 use clap::Args;
 use serde::Serialize;
 
-use crate::args::{EngineArguments, OutputArguments};
+use crate::args::{EngineArguments, LayoutArguments, OutputArguments};
 use crate::interrupt::{self, Generating};
 use crate::progress::LazyBar;
 use crate::{loading, output};
@@ -62,6 +62,9 @@ pub(crate) struct Arguments {
     logits_tolerance: f64,
 
     #[command(flatten)]
+    layout: LayoutArguments,
+
+    #[command(flatten)]
     engine: EngineArguments,
 
     #[command(flatten)]
@@ -101,8 +104,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let weights = match &arguments.second {
         None => None,
         Some(second) => {
-            let a = Checkpoint::open(&arguments.first)?;
-            let b = Checkpoint::open(second)?;
+            let a = Checkpoint::new(arguments.layout.open(&arguments.first)?);
+            let b = Checkpoint::new(arguments.layout.open(second)?);
             let mut bar = LazyBar::new("million weights", quiet);
             let running = Generating::begin();
             let compared = compare_weights(&a, &b, arguments.tolerance, &mut |step| {
@@ -135,18 +138,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let same = weights.as_ref().is_none_or(|weights| weights.differences.is_empty())
         && prompts.iter().all(|p| p.same_tokens && p.logits.first_position.is_none());
     let report = Report { same, weights, prompts };
-    if arguments.messages.json {
-        output::write_json(&report)?;
-    } else {
-        output::write(&report.text())?;
-    }
+    output::write_report(arguments.messages.json, &report, || report.text())?;
     Ok(if same { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) })
 }
 
 fn load(arguments: &Arguments, path: &std::path::Path, device: Option<&str>) -> Result<Arc<Model>> {
     let engine = EngineArguments { device: device.map(str::to_owned), ..arguments.engine.clone() };
     loading::with_options(&engine, arguments.messages.quiet, |options| {
-        Ok(Model::from_files(&ModelFiles::open(path)?, options)?)
+        Ok(Model::from_files(&arguments.layout.open(path)?, options)?)
     })
 }
 

@@ -34,13 +34,15 @@ mod read;
 mod shards;
 mod value;
 mod write;
+mod write_metadata;
 
 pub use ggml_type::{GgmlType, SizeError};
 pub use metadata::{FromValue, Metadata};
 pub use read::{Gguf, GgufTensor, MAX_DIMENSIONS, MAX_METADATA_ENTRIES, MAX_TENSORS};
 pub use shards::{ShardName, Split, check_shards};
 pub use value::{Array, ArrayIter, MAX_ARRAY_DEPTH, Value, ValueType};
-pub use write::{GgufTensorSpec, GgufWriter, MetadataBuilder, ToMetadata};
+pub use write::{GgufTensorSpec, GgufWriter};
+pub use write_metadata::{MetadataBuilder, ToMetadata};
 
 /// What a file begins with.
 const MAGIC: &[u8; 4] = b"GGUF";

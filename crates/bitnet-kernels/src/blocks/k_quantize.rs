@@ -16,12 +16,11 @@ const NOTHING: f32 = 1e-15;
 #[inline(always)]
 pub(super) fn quantize_q6_k<S: Simd>(s: S, x: &[f32; 256], block: &mut [u8; 210]) -> bool {
     let parts = x.as_chunks::<16>().0;
-    let mut scales = [0.0; 16];
+    let scales = best_scales(s, parts);
     let mut widest = 0.0f32;
-    for (scale, part) in scales.iter_mut().zip(parts) {
-        *scale = best_scale(s, part);
+    for scale in scales {
         if scale.abs() > widest.abs() {
-            widest = *scale;
+            widest = scale;
         }
     }
     if widest.abs() < NOTHING {
@@ -58,45 +57,69 @@ pub(super) fn quantize_q6_k<S: Simd>(s: S, x: &[f32; 256], block: &mut [u8; 210]
     finite
 }
 
-/// The scale with the least weighted error of codes −32 to 31.
+/// The scale of each part with the least weighted error of codes −32 to 31.
 ///
 /// For codes `l` the best scale is Σ w·x·l / Σ w·l², and its error is less the larger
-/// (Σ w·x·l)² / Σ w·l² is.
+/// (Σ w·x·l)² / Σ w·l² is. A lane for each part: no sum goes across lanes.
 #[inline(always)]
-fn best_scale<S: Simd>(s: S, x: &[f32; 16]) -> f32 {
-    let mut extreme = 0.0f32;
-    for &v in x {
-        if v.abs() > extreme.abs() {
-            extreme = v;
+fn best_scales<S: Simd>(s: S, parts: &[[f32; 16]]) -> [f32; 16] {
+    let zero = s.splat(0.0);
+    let mut numbers = [zero; 16];
+    for (i, numbers) in numbers.iter_mut().enumerate() {
+        let mut of_parts = [0.0; 16];
+        for (out, part) in of_parts.iter_mut().zip(parts) {
+            *out = part[i];
         }
+        *numbers = s.load(&of_parts);
     }
-    if extreme.abs() < NOTHING {
-        return 0.0;
+    let mut extreme = zero;
+    for v in numbers {
+        extreme = s.select(s.less(s.abs(extreme), s.abs(v)), v, extreme);
     }
     // In units of the largest, so that no square over- or underflows.
-    let v = s.mul(s.load(x), s.splat(1.0 / extreme));
-    let weight = s.mul(v, v);
-    let weighted = s.mul(weight, v);
-    // A lane of the sums for each of sixteen steps, then for the rest.
-    let mut sums = [[s.splat(0.0); 16]; 4];
-    for n in 0..STEPS {
-        let end = -32.0 - 0.1 * (n as f32 - 9.0);
-        let code = s.round(s.mul(s.splat(end), v));
-        let code = s.max(s.min(code, s.splat(31.0)), s.splat(-32.0));
-        sums[n / 16][n % 16] = s.mul(weighted, code);
-        sums[2 + n / 16][n % 16] = s.mul(s.mul(weight, code), code);
+    let unit = s.div(s.splat(1.0), extreme);
+    let (mut weights, mut weighted) = ([zero; 16], [zero; 16]);
+    for i in 0..16 {
+        numbers[i] = s.mul(numbers[i], unit);
+        weights[i] = s.mul(numbers[i], numbers[i]);
+        weighted[i] = s.mul(weights[i], numbers[i]);
     }
-    let mut totals = [[0.0; 16]; 4];
-    for k in 0..4 {
-        s.store(s.reduce_add_each(&sums[k]), &mut totals[k]);
-    }
-    let (mut best, mut scale) = (0.0, 0.0);
+    let (mut best, mut scale) = (zero, zero);
     for n in 0..STEPS {
-        let (products, squares) = (totals[n / 16][n % 16], totals[2 + n / 16][n % 16]);
-        if squares > 0.0 && products * products > best * squares {
-            scale = products / squares;
-            best = scale * products;
+        let end = s.splat(-32.0 - 0.1 * (n as f32 - 9.0));
+        // Sums in pairs: of what is 8 apart, then 4, 2, 1.
+        let (mut products, mut squares) = ([zero; 2], [zero; 2]);
+        for odd in 0..2 {
+            for two in 0..2 {
+                let (mut product, mut square) = ([zero; 2], [zero; 2]);
+                for four in 0..2 {
+                    let i = odd + 2 * two + 4 * four;
+                    let [a, b] = [i, i + 8].map(|i| {
+                        let code = s.round(s.mul(end, numbers[i]));
+                        let code = s.max(s.min(code, s.splat(31.0)), s.splat(-32.0));
+                        (s.mul(weighted[i], code), s.mul(s.mul(weights[i], code), code))
+                    });
+                    product[four] = s.add(a.0, b.0);
+                    square[four] = s.add(a.1, b.1);
+                }
+                let (product, square) =
+                    (s.add(product[0], product[1]), s.add(square[0], square[1]));
+                if two == 0 {
+                    (products[odd], squares[odd]) = (product, square);
+                } else {
+                    products[odd] = s.add(products[odd], product);
+                    squares[odd] = s.add(squares[odd], square);
+                }
+            }
         }
+        let (product, square) = (s.add(products[0], products[1]), s.add(squares[0], squares[1]));
+        let candidate = s.div(product, square);
+        let better = s.less(s.mul(best, square), s.mul(product, product));
+        let better = |new: S::F32, old: S::F32| {
+            s.select(s.less(zero, square), s.select(better, new, old), old)
+        };
+        (scale, best) = (better(candidate, scale), better(s.mul(candidate, product), best));
     }
-    scale * extreme
+    let nothing = s.less(s.abs(extreme), s.splat(NOTHING));
+    s.to_array(s.select(nothing, zero, s.mul(scale, extreme)))
 }

@@ -4,7 +4,7 @@
 use super::{GroupedLayout, GroupedMatrix, GroupedRows, ROWS};
 use crate::Cpu;
 use crate::parallel::{self, SharedMut};
-use crate::simd::{Kernel, Simd};
+use crate::simd::{CodeBytes, Kernel, Simd};
 
 /// Bytes of weights that one thread streams at a time for one token.
 const STREAM_PIECE: usize = 1 << 16;
@@ -93,14 +93,14 @@ impl Kernel for Piece<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let layout = self.w.layout;
-        // Bits of a code, quads of a group, minima.
+        // Bits of a code, sixteens of a group, minima.
         match (layout.bits(), layout.group(), layout.format().has_minima()) {
-            (4, _, false) => self.blocks::<S, 4, 8, false>(s),
-            (4, _, true) => self.blocks::<S, 4, 8, true>(s),
-            (_, 32, false) => self.blocks::<S, 8, 8, false>(s),
-            (_, 32, true) => self.blocks::<S, 8, 8, true>(s),
-            (_, _, false) => self.blocks::<S, 8, 4, false>(s),
-            (_, _, true) => self.blocks::<S, 8, 4, true>(s),
+            (4, _, false) => self.blocks::<S, 4, 2, false>(s),
+            (4, _, true) => self.blocks::<S, 4, 2, true>(s),
+            (_, 32, false) => self.blocks::<S, 8, 2, false>(s),
+            (_, 32, true) => self.blocks::<S, 8, 2, true>(s),
+            (_, _, false) => self.blocks::<S, 8, 1, false>(s),
+            (_, _, true) => self.blocks::<S, 8, 1, true>(s),
         }
     }
 }
@@ -108,22 +108,22 @@ impl Kernel for Piece<'_> {
 impl Piece<'_> {
     /// Tokens inside: a row block stays in the L1 cache for all of them.
     #[inline(always)]
-    fn blocks<S: Simd, const BITS: usize, const QUADS: usize, const MIN: bool>(&self, s: S) {
+    fn blocks<S: Simd, const BITS: usize, const SIXTEENS: usize, const MIN: bool>(&self, s: S) {
         let tokens = self.x.rows();
         for block in self.blocks.clone() {
             let mut token = 0;
             if S::WIDE {
                 while token + 8 <= tokens {
-                    self.block::<S, BITS, QUADS, MIN, 8>(s, block, token);
+                    self.block::<S, BITS, SIXTEENS, MIN, 8>(s, block, token);
                     token += 8;
                 }
             }
             while token + 4 <= tokens {
-                self.block::<S, BITS, QUADS, MIN, 4>(s, block, token);
+                self.block::<S, BITS, SIXTEENS, MIN, 4>(s, block, token);
                 token += 4;
             }
             while token < tokens {
-                self.block::<S, BITS, QUADS, MIN, 1>(s, block, token);
+                self.block::<S, BITS, SIXTEENS, MIN, 1>(s, block, token);
                 token += 1;
             }
         }
@@ -131,22 +131,22 @@ impl Piece<'_> {
 
     /// One row block × `T` tokens.
     #[inline(always)]
-    fn block<S: Simd, const BITS: usize, const QUADS: usize, const MIN: bool, const T: usize>(
+    fn block<S: Simd, const BITS: usize, const SIXTEENS: usize, const MIN: bool, const T: usize>(
         &self,
         s: S,
         block: usize,
         first_token: usize,
     ) {
         let layout = self.w.layout;
-        let (cols, groups) = (layout.cols(), layout.cols() / (4 * QUADS));
+        let (cols, groups) = (layout.cols(), layout.cols() / (16 * SIXTEENS));
         let tile_bytes = layout.tile_bytes();
         let tiles = &self.w.tiles[block * layout.row_block_bytes()..][..groups * tile_bytes];
-        let mut codes: [&[[[i8; 4]; QUADS]]; T] = [&[]; T];
+        let mut codes: [&[[CodeBytes; SIXTEENS]]; T] = [&[]; T];
         let mut terms: [&[Term]; T] = [&[]; T];
         for t in 0..T {
             let token = first_token + t;
-            let row = &self.x.codes[token * cols..][..cols];
-            codes[t] = row.as_chunks::<4>().0.as_chunks::<QUADS>().0;
+            let row = &self.x.codes[token * (cols / 16)..][..cols / 16];
+            codes[t] = row.as_chunks().0;
             terms[t] = &self.terms[token * groups..][..groups];
             assert_eq!(codes[t].len(), groups); // lets the loop index without bounds checks
         }
@@ -159,7 +159,7 @@ impl Piece<'_> {
             let (d, m) = head.split_at(layout.scale_bytes());
             let d = load_scales(s, layout, d);
             let m = if MIN { load_scales(s, layout, m) } else { d };
-            let planes = planes::<S, BITS, QUADS>(s, lines);
+            let planes = planes::<S, BITS, SIXTEENS>(s, lines);
             // Written out: the compiler keeps the accumulators of a loop this long in memory.
             macro_rules! tokens {
                 ($($t:literal)*) => {$(
@@ -213,21 +213,24 @@ fn load_scales<S: Simd>(s: S, layout: GroupedLayout, bytes: &[u8]) -> S::F32 {
 
 /// The codes of a tile, four columns to a plane.
 #[inline(always)]
-fn planes<S: Simd, const BITS: usize, const QUADS: usize>(s: S, lines: &[u8]) -> [S::Plane; QUADS] {
-    let lines = &lines.as_chunks::<64>().0[..QUADS * BITS / 8];
+fn planes<S: Simd, const BITS: usize, const SIXTEENS: usize>(
+    s: S,
+    lines: &[u8],
+) -> [[S::Plane; 4]; SIXTEENS] {
+    let lines = &lines.as_chunks::<64>().0[..SIXTEENS * BITS / 2];
     let first = s.tile(&lines[0]);
     if BITS == 4 {
-        let mut planes = [s.low_nibbles(first); QUADS];
+        let mut planes = [[s.low_nibbles(first); 4]; SIXTEENS];
         for (k, line) in lines.iter().enumerate() {
             let tile = s.tile(line);
-            planes[2 * k] = s.low_nibbles(tile);
-            planes[2 * k + 1] = s.high_nibbles(tile);
+            planes[k / 2][2 * k % 4] = s.low_nibbles(tile);
+            planes[k / 2][2 * k % 4 + 1] = s.high_nibbles(tile);
         }
         planes
     } else {
-        let mut planes = [s.bytes(first); QUADS];
+        let mut planes = [[s.bytes(first); 4]; SIXTEENS];
         for (k, line) in lines.iter().enumerate() {
-            planes[k] = s.bytes(s.tile(line));
+            planes[k / 4][k % 4] = s.bytes(s.tile(line));
         }
         planes
     }

@@ -1,4 +1,5 @@
-//! Weights of block formats as the kernels want them, and their products with int8 activations.
+//! Weights of block formats as the kernels want them, and their products with activations of 16
+//! bits.
 //!
 //! Weights have a scale (and a minimum) for each group of 32 or 16 columns, activations a scale for
 //! each 32: `y = Σ_groups s · (d · Σ (code − zero)·q + m · Σ q)`. The inner sums are exact integers; the

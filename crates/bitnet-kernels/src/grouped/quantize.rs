@@ -1,25 +1,33 @@
-//! Activations to int8 with a scale for each group of 32 columns.
+//! Activations to codes of 16 bits with a scale for each group of 32 columns.
+//!
+//! Eight bits would halve the work, and change what a model says: over 1,024 tokens of a novel the
+//! probabilities of SmolLM2-135M in Q4_1 move by a mean KL of 3e-3 from those of float activations, one
+//! likeliest token in 23 becomes another. With sixteen the divergence is a ten-thousandth of that.
 
 use crate::Cpu;
 use crate::parallel::{self, SharedMut};
 use crate::quantized::OperandError;
 use crate::reduce::row_grain;
-use crate::simd::{Kernel, Simd};
+use crate::simd::{CodeBytes, Kernel, Simd};
 
 /// Columns of an activation that share a scale.
 pub const ACTIVATION_GROUP: usize = 32;
 
-/// Rows of activations as int8 codes with a scale for each [`ACTIVATION_GROUP`] columns:
+/// The code of the largest magnitude of a group. The bytes of each code in ±`MAX_CODE` are two
+/// signed numbers, high · 256 + low: what instructions that multiply bytes can take.
+const MAX_CODE: f32 = 127.0 * 256.0 + 127.0;
+
+/// Rows of activations as codes of 16 bits with a scale for each [`ACTIVATION_GROUP`] columns:
 /// value = code · scale.
 ///
-/// For each group `scale = absmax / 127` and `code = round_half_even(x · (127 / absmax))`. A group with a
-/// NaN or an infinity has the scale NaN and the codes 0, so that it spoils what it enters; one whose
-/// numbers are all below 4e-37 has the codes 0.
+/// For each group `scale = absmax / 32639` and `code = round_half_even(x · (32639 / absmax))`. A group
+/// with a NaN or an infinity has the scale NaN and the codes 0, so that it spoils what it enters; one
+/// whose numbers are all below 9e-35 has the codes 0.
 #[derive(Debug, Clone, Default)]
 pub struct GroupedRows {
     pub(super) cols: usize,
-    /// rows × `cols`.
-    pub(super) codes: Vec<i8>,
+    /// rows × `cols`, in sixteens.
+    pub(super) codes: Vec<CodeBytes>,
     /// rows × groups.
     pub(super) scales: Vec<f32>,
     /// Of each 16 codes.
@@ -44,7 +52,7 @@ impl GroupedRows {
         }
         let mut out = GroupedRows {
             cols,
-            codes: vec![0; x.len()],
+            codes: vec![CodeBytes::default(); x.len() / 16],
             scales: vec![0.0; x.len() / ACTIVATION_GROUP],
             sums: vec![0; x.len() / 16],
         };
@@ -58,7 +66,7 @@ impl GroupedRows {
             // SAFETY: `for_each` hands out disjoint rows.
             let (codes, scales, sums) = unsafe {
                 (
-                    codes.range(start..end),
+                    codes.range(start / 16..end / 16),
                     scales.range(start / ACTIVATION_GROUP..end / ACTIVATION_GROUP),
                     sums.range(start / 16..end / 16),
                 )
@@ -70,7 +78,7 @@ impl GroupedRows {
 
     /// Number of rows (tokens).
     pub fn rows(&self) -> usize {
-        self.codes.len().checked_div(self.cols).unwrap_or(0)
+        (16 * self.codes.len()).checked_div(self.cols).unwrap_or(0)
     }
 
     /// Number of columns.
@@ -79,8 +87,11 @@ impl GroupedRows {
     }
 
     /// All codes, row-major.
-    pub fn codes(&self) -> &[i8] {
-        &self.codes
+    pub fn codes(&self) -> impl Iterator<Item = i16> {
+        let code = |(&high, &low): (&i8, &i8)| (i16::from(high) << 8) + i16::from(low);
+        self.codes.iter().flat_map(move |[high, low]| {
+            high.as_flattened().iter().zip(low.as_flattened()).map(code)
+        })
     }
 
     /// The scales of all groups, row-major.
@@ -91,7 +102,7 @@ impl GroupedRows {
 
 struct Quantize<'a> {
     x: &'a [f32],
-    codes: &'a mut [i8],
+    codes: &'a mut [CodeBytes],
     scales: &'a mut [f32],
     sums: &'a mut [i32],
 }
@@ -101,7 +112,7 @@ impl Kernel for Quantize<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let groups = self.x.as_chunks::<32>().0.iter().zip(self.codes.as_chunks_mut::<32>().0);
+        let groups = self.x.as_chunks::<32>().0.iter().zip(self.codes.as_chunks_mut::<2>().0);
         let places = self.scales.iter_mut().zip(self.sums.as_chunks_mut::<2>().0);
         for ((x, codes), (scale, sums)) in groups.zip(places) {
             let mut most = 0;
@@ -109,21 +120,33 @@ impl Kernel for Quantize<'_> {
                 most = most.max(v.to_bits() & 0x7fff_ffff);
             }
             let absmax = f32::from_bits(most);
-            let factor = 127.0 / absmax;
+            let factor = MAX_CODE / absmax;
             if !absmax.is_finite() || !factor.is_finite() {
-                codes.fill(0);
+                *codes = [CodeBytes::default(); 2];
                 *sums = [0; 2];
-                *scale = if absmax.is_finite() { absmax / 127.0 } else { f32::NAN };
+                *scale = if absmax.is_finite() { absmax / MAX_CODE } else { f32::NAN };
                 continue;
             }
-            *scale = absmax / 127.0;
+            *scale = absmax / MAX_CODE;
             let factor = s.splat(factor);
-            let parts = x.as_chunks::<16>().0.iter().zip(codes.as_chunks_mut::<16>().0);
-            for ((x, codes), sum) in parts.zip(sums) {
-                let rounded = s.round(s.mul(s.load(x), factor));
-                s.store_i8(rounded, codes);
-                *sum = s.reduce_add(rounded) as i32; // small integers: exact
+            let parts = x.as_chunks::<16>().0.iter().zip(codes);
+            for ((x, [high, low]), sum) in parts.zip(sums) {
+                // Every step after this one is exact.
+                let code = s.round(s.mul(s.load(x), factor));
+                // To the nearest 256, up where a code lies between two, so that low is at most 127.
+                let halves = s.add(s.mul(code, s.splat(1.0 / 256.0)), s.splat(0.5 / 256.0));
+                let upper = s.round(halves);
+                let lower = s.sub(code, s.mul(upper, s.splat(256.0)));
+                s.store_i8(upper, sixteen(high));
+                s.store_i8(lower, sixteen(low));
+                *sum = s.reduce_add(code) as i32;
             }
         }
     }
+}
+
+#[inline(always)]
+fn sixteen(quads: &mut [[i8; 4]; 4]) -> &mut [i8; 16] {
+    let bytes = quads.as_flattened_mut();
+    bytes.try_into().expect("four times four bytes")
 }

@@ -1,11 +1,16 @@
 //! Integer dot products of groups of columns whose sums become floats: what weights with a scale
 //! for each group need, per tier.
 //!
-//! A [`DotSimd::Plane`] is 16 rows × 4 columns of unsigned codes, one per byte. All sums are exact:
-//! four bits are added in i16 only as far as i16 holds them (8 planes · 2 · 15 · 128 = 30,720), eight
-//! bits are widened first.
+//! A [`DotSimd::Plane`] is 16 rows × 4 columns of unsigned codes, one per byte. The codes of an
+//! activation have 16 bits; the two bytes of each are multiplied on their own where instructions
+//! take bytes. All sums are exact: four bits are added in i16 only as far as i16 holds them (8
+//! planes · 2 · 15 · 128 = 30,720), eight bits are widened first.
 
 use super::{DotSimd, Float, Scalar};
+
+/// Sixteen codes of an activation, four to a plane: their high bytes, then their low ones. The code
+/// is high · 256 + low, both signed.
+pub(crate) type CodeBytes = [[[i8; 4]; 4]; 2];
 
 /// Dot products of groups. Implementations are `#[inline(always)]`.
 pub(crate) trait GroupDot: Float + DotSimd {
@@ -19,18 +24,18 @@ pub(crate) trait GroupDot: Float + DotSimd {
     /// The bytes themselves.
     fn bytes(self, tile: Self::Tile) -> Self::Plane;
 
-    /// `start + Σ plane[k][r][i] · q[k][i]`, codes of at most four bits; at most 8 planes.
+    /// `start + Σ plane[n][k][r][i] · q[n][k][i]`, codes of at most four bits; at most 8 planes.
     fn dot_nibbles<const N: usize>(
         self,
-        planes: &[Self::Plane; N],
-        q: &[[i8; 4]; N],
+        planes: &[[Self::Plane; 4]; N],
+        q: &[CodeBytes; N],
         start: i32,
     ) -> Self::Sums;
-    /// `start + Σ plane[k][r][i] · q[k][i]`, codes of eight bits.
+    /// `start + Σ plane[n][k][r][i] · q[n][k][i]`, codes of eight bits.
     fn dot_bytes<const N: usize>(
         self,
-        planes: &[Self::Plane; N],
-        q: &[[i8; 4]; N],
+        planes: &[[Self::Plane; 4]; N],
+        q: &[CodeBytes; N],
         start: i32,
     ) -> Self::Sums;
 
@@ -59,26 +64,30 @@ impl GroupDot for Scalar {
     #[inline(always)]
     fn dot_nibbles<const N: usize>(
         self,
-        planes: &[[[i16; 32]; 2]; N],
-        q: &[[i8; 4]; N],
+        planes: &[[[[i16; 32]; 2]; 4]; N],
+        q: &[CodeBytes; N],
         start: i32,
     ) -> [i32; 16] {
-        const { assert!(N <= 8) };
-        let mut pairs = [0i16; 32];
-        for (plane, q) in planes.iter().zip(q) {
-            let q = q.map(i16::from);
-            let (mut low, mut high) = ([q[0]; 32], [q[1]; 32]);
-            for r in 0..16 {
-                low[2 * r + 1] = q[2];
-                high[2 * r + 1] = q[3];
-            }
-            for lane in 0..32 {
-                pairs[lane] += plane[0][lane] * low[lane] + plane[1][lane] * high[lane];
-            }
-        }
+        const { assert!(N <= 2) };
         let mut sums = [start; 16];
-        for r in 0..16 {
-            sums[r] += i32::from(pairs[2 * r]) + i32::from(pairs[2 * r + 1]);
+        for (byte, weight) in [(0, 256), (1, 1)] {
+            let mut pairs = [0i16; 32];
+            for (planes, q) in planes.iter().zip(q) {
+                for (plane, q) in planes.iter().zip(&q[byte]) {
+                    let q = q.map(i16::from);
+                    let (mut low, mut high) = ([q[0]; 32], [q[1]; 32]);
+                    for r in 0..16 {
+                        low[2 * r + 1] = q[2];
+                        high[2 * r + 1] = q[3];
+                    }
+                    for lane in 0..32 {
+                        pairs[lane] += plane[0][lane] * low[lane] + plane[1][lane] * high[lane];
+                    }
+                }
+            }
+            for r in 0..16 {
+                sums[r] += weight * (i32::from(pairs[2 * r]) + i32::from(pairs[2 * r + 1]));
+            }
         }
         sums
     }
@@ -86,17 +95,24 @@ impl GroupDot for Scalar {
     #[inline(always)]
     fn dot_bytes<const N: usize>(
         self,
-        planes: &[[[i16; 32]; 2]; N],
-        q: &[[i8; 4]; N],
+        planes: &[[[[i16; 32]; 2]; 4]; N],
+        q: &[CodeBytes; N],
         start: i32,
     ) -> [i32; 16] {
         let mut sums = [start; 16];
-        for (plane, q) in planes.iter().zip(q) {
-            let q = q.map(i32::from);
-            for r in 0..16 {
-                let byte = |low: usize, lane: usize| i32::from(plane[low][2 * r + lane]);
-                sums[r] +=
-                    byte(0, 0) * q[0] + byte(1, 0) * q[1] + byte(0, 1) * q[2] + byte(1, 1) * q[3];
+        for (planes, [high, low]) in planes.iter().zip(q) {
+            for (plane, (high, low)) in planes.iter().zip(high.iter().zip(low)) {
+                let mut q = [0; 4];
+                for i in 0..4 {
+                    q[i] = 256 * i32::from(high[i]) + i32::from(low[i]);
+                }
+                for r in 0..16 {
+                    let byte = |low: usize, lane: usize| i32::from(plane[low][2 * r + lane]);
+                    sums[r] += byte(0, 0) * q[0]
+                        + byte(1, 0) * q[1]
+                        + byte(0, 1) * q[2]
+                        + byte(1, 1) * q[3];
+                }
             }
         }
         sums
@@ -112,9 +128,19 @@ impl GroupDot for Scalar {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::GroupDot;
+    use super::{CodeBytes, GroupDot};
     use crate::simd::avx2::Avx2;
     use crate::simd::avx512::Avx512;
+
+    /// The four codes in every lane of 32 bits.
+    ///
+    /// # Safety
+    /// The CPU has AVX2.
+    #[inline(always)]
+    unsafe fn quad(q: [i8; 4]) -> __m256i {
+        // SAFETY: the caller's.
+        unsafe { _mm256_set1_epi32(i32::from_le_bytes(q.map(|v| v as u8))) }
+    }
 
     impl GroupDot for Avx2 {
         /// Rows 0 to 7 and 8 to 15.
@@ -145,47 +171,68 @@ mod x86 {
         #[inline(always)]
         fn dot_nibbles<const N: usize>(
             self,
-            planes: &[[__m256i; 2]; N],
-            q: &[[i8; 4]; N],
+            planes: &[[[__m256i; 2]; 4]; N],
+            q: &[CodeBytes; N],
             start: i32,
         ) -> [__m256i; 2] {
-            const { assert!(N <= 8) };
+            const { assert!(N <= 2) };
             // SAFETY: `self` proves AVX2; register arithmetic only.
             unsafe {
-                let mut pairs = [_mm256_setzero_si256(); 2];
-                for (plane, q) in planes.iter().zip(q) {
-                    let q = _mm256_set1_epi32(i32::from_le_bytes(q.map(|v| v as u8)));
-                    pairs[0] = _mm256_add_epi16(pairs[0], _mm256_maddubs_epi16(plane[0], q));
-                    pairs[1] = _mm256_add_epi16(pairs[1], _mm256_maddubs_epi16(plane[1], q));
+                let zero = _mm256_setzero_si256();
+                let (mut high, mut low) = ([zero; 2], [zero; 2]);
+                for (planes, q) in planes.iter().zip(q) {
+                    for k in 0..4 {
+                        let (q_high, q_low) = (quad(q[0][k]), quad(q[1][k]));
+                        for half in 0..2 {
+                            let plane = planes[k][half];
+                            let product = _mm256_maddubs_epi16(plane, q_high);
+                            high[half] = _mm256_add_epi16(high[half], product);
+                            let product = _mm256_maddubs_epi16(plane, q_low);
+                            low[half] = _mm256_add_epi16(low[half], product);
+                        }
+                    }
                 }
                 let (ones, start) = (_mm256_set1_epi16(1), _mm256_set1_epi32(start));
-                [
-                    _mm256_add_epi32(_mm256_madd_epi16(pairs[0], ones), start),
-                    _mm256_add_epi32(_mm256_madd_epi16(pairs[1], ones), start),
-                ]
+                let mut sums = [start; 2];
+                for half in 0..2 {
+                    let high = _mm256_slli_epi32::<8>(_mm256_madd_epi16(high[half], ones));
+                    let low = _mm256_add_epi32(_mm256_madd_epi16(low[half], ones), start);
+                    sums[half] = _mm256_add_epi32(high, low);
+                }
+                sums
             }
         }
 
         #[inline(always)]
         fn dot_bytes<const N: usize>(
             self,
-            planes: &[[__m256i; 2]; N],
-            q: &[[i8; 4]; N],
+            planes: &[[[__m256i; 2]; 4]; N],
+            q: &[CodeBytes; N],
             start: i32,
         ) -> [__m256i; 2] {
             // SAFETY: `self` proves AVX2; register arithmetic only. One step adds at most
-            // 4 · 255 · 128 to a lane.
+            // 4 · 255 · 32,639 to a lane.
             unsafe {
                 let mut sums = [_mm256_set1_epi32(start); 2];
                 let even = _mm256_set1_epi16(255);
-                for (plane, q) in planes.iter().zip(q) {
-                    let q = _mm256_set1_epi32(i32::from_le_bytes(q.map(|v| v as u8)));
-                    let q_odd = _mm256_srai_epi16::<8>(q);
-                    let q_even = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(q));
-                    for half in 0..2 {
-                        let low = _mm256_madd_epi16(_mm256_and_si256(plane[half], even), q_even);
-                        let high = _mm256_madd_epi16(_mm256_srli_epi16::<8>(plane[half]), q_odd);
-                        sums[half] = _mm256_add_epi32(sums[half], _mm256_add_epi32(low, high));
+                for (planes, q) in planes.iter().zip(q) {
+                    for k in 0..4 {
+                        // Codes as 16 bits, those of even columns and those of odd ones.
+                        let (high, low) = (quad(q[0][k]), quad(q[1][k]));
+                        let q_odd = _mm256_add_epi16(
+                            _mm256_andnot_si256(even, high),
+                            _mm256_srai_epi16::<8>(low),
+                        );
+                        let q_even = _mm256_add_epi16(
+                            _mm256_slli_epi16::<8>(high),
+                            _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(low)),
+                        );
+                        for half in 0..2 {
+                            let plane = planes[k][half];
+                            let low = _mm256_madd_epi16(_mm256_and_si256(plane, even), q_even);
+                            let high = _mm256_madd_epi16(_mm256_srli_epi16::<8>(plane), q_odd);
+                            sums[half] = _mm256_add_epi32(sums[half], _mm256_add_epi32(low, high));
+                        }
                     }
                 }
                 sums
@@ -222,8 +269,8 @@ mod x86 {
         #[inline(always)]
         fn dot_nibbles<const N: usize>(
             self,
-            planes: &[__m512i; N],
-            q: &[[i8; 4]; N],
+            planes: &[[__m512i; 4]; N],
+            q: &[CodeBytes; N],
             start: i32,
         ) -> __m512i {
             self.dot_bytes(planes, q, start)
@@ -232,19 +279,23 @@ mod x86 {
         #[inline(always)]
         fn dot_bytes<const N: usize>(
             self,
-            planes: &[__m512i; N],
-            q: &[[i8; 4]; N],
+            planes: &[[__m512i; 4]; N],
+            q: &[CodeBytes; N],
             start: i32,
         ) -> __m512i {
-            // SAFETY: `self` proves AVX-512 VNNI; the loads are of the four bytes of a `q`.
+            // SAFETY: `self` proves AVX-512 VNNI; the loads are of the four bytes of a quad.
             unsafe {
-                // Two chains: half of the latency.
-                let mut sums = [_mm512_set1_epi32(start), _mm512_setzero_si512()];
-                for k in 0..N {
-                    let q = _mm512_set1_epi32(q[k].as_ptr().cast::<i32>().read_unaligned());
-                    sums[k % 2] = _mm512_dpbusd_epi32(sums[k % 2], planes[k], q);
+                let (mut high, mut low) = (_mm512_setzero_si512(), _mm512_set1_epi32(start));
+                for (planes, q) in planes.iter().zip(q) {
+                    for k in 0..4 {
+                        let quad = |byte: usize| {
+                            _mm512_set1_epi32(q[byte][k].as_ptr().cast::<i32>().read_unaligned())
+                        };
+                        high = _mm512_dpbusd_epi32(high, planes[k], quad(0));
+                        low = _mm512_dpbusd_epi32(low, planes[k], quad(1));
+                    }
                 }
-                _mm512_add_epi32(sums[0], sums[1])
+                _mm512_add_epi32(_mm512_slli_epi32::<8>(high), low)
             }
         }
 

@@ -18,7 +18,7 @@ pub(crate) mod avx512;
 
 pub(crate) use dot::DotSimd;
 pub(crate) use float::{Float, LANES, LaneFn};
-pub(crate) use grouped::GroupDot;
+pub(crate) use grouped::{CodeBytes, GroupDot};
 pub(crate) use scalar::Scalar;
 
 /// A computation written once and compiled for every instruction set tier.

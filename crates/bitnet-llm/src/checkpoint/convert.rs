@@ -72,7 +72,8 @@ pub fn convert(
     let mut extra = None;
     let mut sink = match options.container {
         Container::Gguf => {
-            let metadata = gguf_metadata(checkpoint, &config, main)?;
+            let has_i2_s = planned.iter().any(|tensor| tensor.encoding == Encoding::I2S);
+            let metadata = gguf_metadata(checkpoint, &config, main, has_i2_s)?;
             let mut specs = planned.iter().map(gguf_spec).collect::<Result<Vec<_>>>()?;
             if checkpoint.container() == Container::HuggingFace
                 && let Some(divisors) = rope_divisors(&config)

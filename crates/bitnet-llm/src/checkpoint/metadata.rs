@@ -1,29 +1,35 @@
 //! What a model is, as the metadata of a GGUF file: hyperparameters, tokenizer, chat template.
 
 use bitnet_formats::gguf::{MetadataBuilder, ToMetadata};
+use bitnet_kernels::ternary::I2sBlock;
 
 use super::matrix::Encoding;
 use super::source::{Checkpoint, Container};
 use crate::chat_template::template_source;
 use crate::config::{Activation, Architecture, ModelConfig, RopeScaling};
 use crate::error::{LlmError, Result};
+use crate::model::GGUF_I2_S_BLOCK;
 use crate::tokenizer::{BosPolicy, ExportedVocabulary};
 
-/// The metadata of a file with the tensors of `checkpoint`, most of them in `encoding`.
+/// The metadata of a file with the tensors of `checkpoint`, most of them in `encoding`, some perhaps
+/// in I2_S.
 pub(super) fn gguf_metadata(
     checkpoint: &Checkpoint,
     config: &ModelConfig,
     encoding: Encoding,
+    has_i2_s: bool,
 ) -> Result<MetadataBuilder> {
     let mut metadata = Metadata(MetadataBuilder::new());
     if checkpoint.container() == Container::Gguf {
         for (key, value) in checkpoint.gguf()?.metadata().entries() {
             match *key {
                 "general.file_type" => metadata.push(key, file_type(encoding))?,
+                GGUF_I2_S_BLOCK => {}
                 key if key.starts_with("split.") => {}
                 _ => metadata.push(key, *value)?,
             }
         }
+        metadata.i2_s(has_i2_s)?;
         return Ok(metadata.0);
     }
     let architecture = gguf_architecture(config)
@@ -36,6 +42,7 @@ pub(super) fn gguf_metadata(
     metadata.push("general.quantization_version", 2u32)?;
     metadata.hyperparameters(checkpoint, config, architecture)?;
     metadata.tokenizer(checkpoint, config)?;
+    metadata.i2_s(has_i2_s)?;
     Ok(metadata.0)
 }
 
@@ -95,6 +102,11 @@ struct Metadata(MetadataBuilder);
 impl Metadata {
     fn push(&mut self, key: &str, value: impl ToMetadata) -> Result<()> {
         self.0.push(key, value).map_err(LlmError::Format)
+    }
+
+    /// How I2_S tensors are laid out: nothing in their bytes says it.
+    fn i2_s(&mut self, is_there: bool) -> Result<()> {
+        if is_there { self.push(GGUF_I2_S_BLOCK, I2sBlock::Of128.len() as u32) } else { Ok(()) }
     }
 
     fn hyperparameters(

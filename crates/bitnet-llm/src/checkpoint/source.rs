@@ -167,9 +167,7 @@ impl Checkpoint {
 
     /// What a GGUF file does not say of a tensor's layout.
     fn find_layouts(&mut self, config: &ModelConfig) {
-        let i2_s = self.files.weights().i2_s_block();
         for entry in &mut self.tensors {
-            entry.stored.i2_s = i2_s;
             if config.rope_mode == RopeMode::AdjacentPairs && is_rotated(&entry.name) {
                 entry.stored.order = RowOrder::Pairs { head_dim: config.head_dim };
             }
@@ -233,8 +231,14 @@ impl Checkpoint {
             let reason = reason.unwrap_or_else(|| format!("is {}", entry.type_name));
             return Err(self.fault(entry, reason));
         };
-        let data = self.files.weights().bytes(&entry.stored_name)?;
-        let matrix = Matrix::new(entry.rows_and_columns(), encoding, data, entry.stored);
+        let weights = self.files.weights();
+        let data = weights.bytes(&entry.stored_name)?;
+        let mut stored = entry.stored;
+        if encoding == Encoding::I2S {
+            let block = weights.i2_s_block();
+            stored.i2_s = block.ok_or_else(|| self.fault(entry, crate::model::I2_S_UNSURE))?;
+        }
+        let matrix = Matrix::new(entry.rows_and_columns(), encoding, data, stored);
         matrix.map_err(|error| self.fault(entry, error.to_string()))
     }
 

@@ -5,8 +5,13 @@ use bitnet_kernels::ternary::{I2sBlock, i2_s_block_evidence};
 use bitnet_tensor::{BitNetDType, BlockFormat};
 
 /// By how much a block length of I2_S has to explain the weights better than the other before it is
-/// believed against the one that published files have.
-const I2_S_EVIDENCE: f64 = 0.1;
+/// believed, in standard deviations of what chance makes of it.
+const I2_S_EVIDENCE: f64 = 4.0;
+
+/// Why an I2_S tensor is refused whose blocks could be of either length.
+pub(crate) const I2_S_UNSURE: &str = "is I2_S, and nothing tells whether its blocks have 128 weights, \
+     as in published files, or 64, as ARM builds of bitnet.cpp write them since January 2026: name it \
+     (--i2-s-block 128, ModelFiles::with_i2_s_block)";
 
 /// The element type of a tensor of that type.
 pub(super) fn dtype(ty: GgmlType) -> Result<BitNetDType, String> {
@@ -30,11 +35,19 @@ pub(super) fn evidence_for_64(
     Some(of_64.abs() - of_128.abs())
 }
 
-/// The block length that the mean of [`evidence_for_64`] speaks for; without evidence, that of
-/// published files.
-pub(super) fn i2_s_block(evidence: &[f64]) -> I2sBlock {
-    let mean = evidence.iter().sum::<f64>() / evidence.len().max(1) as f64;
-    if mean > I2_S_EVIDENCE { I2sBlock::Of64 } else { I2sBlock::Of128 }
+/// The block length that [`evidence_for_64`] of several tensors of so many columns speaks for; `None`
+/// where it could be chance.
+pub(super) fn i2_s_block(evidence: &[(f64, usize)]) -> Option<I2sBlock> {
+    // Weighted by columns: the correlation of n numbers with as many that have nothing to do with
+    // them has the variance 1/n, and of two such the difference is taken.
+    let columns = evidence.iter().map(|(_, columns)| *columns as f64).sum::<f64>();
+    let total = evidence.iter().map(|(of, columns)| of * *columns as f64).sum::<f64>();
+    let deviations = total / (2.0 * columns).sqrt();
+    match deviations {
+        d if d > I2_S_EVIDENCE => Some(I2sBlock::Of64),
+        d if d < -I2_S_EVIDENCE => Some(I2sBlock::Of128),
+        _ => None,
+    }
 }
 
 fn format(ty: GgmlType) -> Option<BlockFormat> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bitnet_formats::gguf::ShardName;
 use bitnet_formats::shards::ShardIndex;
+use bitnet_tensor::I2sBlock;
 
 use super::weights::{SINGLE_FILE, WeightFiles};
 use crate::chat_template::ChatTemplate;
@@ -94,6 +95,14 @@ impl ModelFiles {
             description: Description::Gguf,
             weights: Arc::new(WeightFiles::open_gguf(path)?),
         })
+    }
+
+    /// The same files, whose I2_S tensors have blocks of that length: for files that do not show it.
+    /// It must come before anything else is asked of them.
+    #[must_use]
+    pub fn with_i2_s_block(self, block: I2sBlock) -> Self {
+        self.weights.set_i2_s_block(block);
+        self
     }
 
     /// The files of a model inside of the program.

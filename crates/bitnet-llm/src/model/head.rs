@@ -12,18 +12,15 @@ use bitnet_tensor::{
     BitNetDType, BitNetTensor, CodeLayout, Device, Granularity, QuantizationScheme, Result,
 };
 
-/// How the output head is computed; with it, how a model whose layers have weights in blocks takes
-/// their inputs.
+/// How an output head of floats is computed. One in blocks (`Q8_0`, `Q6_K`, …) has few bits already:
+/// it is taken as it is, with activations of 16 bits, as the layers' blocks are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum HeadPrecision {
-    /// With the weights as the file has them, and activations as floats. Weights in blocks (`Q4_0`,
-    /// `Q6_K`, …), of the layers too, become floats in memory: 32 bits each.
+    /// With the weights as the file has them.
     Exact,
-    /// With activations of 8 bits, and float weights as 8 bits. Weights in blocks stay in their few
-    /// bits.
+    /// With weights and activations of 8 bits.
     Int8,
-    /// With activations of 8 bits, and float weights as 6 bits. Weights in blocks stay in their few
-    /// bits.
+    /// With activations of 8 bits and weights of 6.
     #[default]
     Int6,
 }
@@ -87,10 +84,6 @@ const ROWS_AT_ONCE: usize = 2048;
 impl OutputHead {
     pub(super) fn new(weight: BitNetTensor, precision: HeadPrecision) -> Result<Self> {
         match precision {
-            HeadPrecision::Exact if weight.dtype().is_packed() => {
-                Ok(Self::Exact(Linear::new(vec![weight.to_dtype(BitNetDType::F32)?])))
-            }
-            // Codes of few bits already.
             _ if weight.dtype().is_packed() => {
                 let prepared = BitNetTensor::prepare_weight(&[&weight])?;
                 Ok(Self::Exact(Linear::new(vec![prepared])))

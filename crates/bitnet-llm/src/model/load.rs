@@ -7,7 +7,7 @@ use bitnet_tensor::{BitNetDType, BitNetTensor, CodeLayout, Device, TensorOpError
 
 use super::blocks;
 use super::decoder::{AttentionBlock, Decoder, DecoderLayer, FeedForward, HeadNorms};
-use super::head::{HeadPrecision, OutputHead};
+use super::head::OutputHead;
 use super::tensor_names::{GGUF_ROPE_FREQS, hugging_face_name};
 use super::weights::{StoredType, WeightFiles};
 use super::{LoadOptions, Progress};
@@ -25,7 +25,7 @@ pub(super) fn load(
     options: &LoadOptions<'_>,
     context: usize,
 ) -> Result<Decoder> {
-    let loader = Loader { config, weights, device: options.device, precision: options.output_head };
+    let loader = Loader { config, weights, device: options.device };
     let total = config.num_hidden_layers;
     let report = |done: usize| {
         if let Some(progress) = options.progress {
@@ -96,7 +96,6 @@ struct Loader<'a> {
     config: &'a ModelConfig,
     weights: &'a WeightFiles,
     device: Device,
-    precision: HeadPrecision,
 }
 
 impl Loader<'_> {
@@ -217,21 +216,16 @@ impl Loader<'_> {
         if first.is_packed() && weights.iter().all(|weight| weight.dtype() == first) {
             let all: Vec<_> = weights.iter().collect();
             let together = BitNetTensor::prepare_weight(&all).map_err(fault)?;
-            match (together.dtype(), self.precision) {
-                (BitNetDType::Ternary, _) => {
-                    let layer = BitLinear::new(&[&together]).map_err(fault)?;
-                    return Ok(Projection::Ternary(layer));
+            return Ok(match together.dtype() {
+                BitNetDType::Ternary => {
+                    Projection::Ternary(BitLinear::new(&[&together]).map_err(fault)?)
                 }
-                (_, HeadPrecision::Int8 | HeadPrecision::Int6) => {
-                    return Ok(Projection::Dense(Linear::new(vec![together])));
-                }
-                (_, HeadPrecision::Exact) => {}
-            }
+                _ => Projection::Dense(Linear::new(vec![together])),
+            });
         }
-        let prepared = |weight: BitNetTensor| match (weight.dtype(), self.precision) {
-            (BitNetDType::Block(_), HeadPrecision::Exact) => weight.to_dtype(BitNetDType::F32),
-            (dtype, _) if dtype.is_packed() => BitNetTensor::prepare_weight(&[&weight]),
-            _ => Ok(weight),
+        let prepared = |weight: BitNetTensor| match weight.dtype().is_packed() {
+            true => BitNetTensor::prepare_weight(&[&weight]),
+            false => Ok(weight),
         };
         let weights: bitnet_tensor::Result<_> = weights.into_iter().map(prepared).collect();
         Ok(Projection::Dense(Linear::new(weights.map_err(fault)?)))

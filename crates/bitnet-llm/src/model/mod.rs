@@ -25,11 +25,12 @@ use crate::recovery;
 use crate::tokenizer::Tokenizer;
 
 pub use activations::Activations;
-pub(crate) use blocks::refusal;
+pub(crate) use blocks::{I2_S_UNSURE, refusal};
 pub use decoder::{Decoder, DecoderLayer, LogitsOf};
 pub use files::{EmbeddedModel, ModelFiles};
 pub use head::HeadPrecision;
 pub use kv_cache::{KvCache, LayerCache};
+pub(crate) use weights::GGUF_I2_S_BLOCK;
 pub use weights::{StoredType, TensorInfo, WeightFiles};
 
 /// The longest context that is prepared for unless [`LoadOptions::context`] says otherwise, in

@@ -22,6 +22,9 @@ use crate::error::{LlmError, Result};
 /// The name of the only file of weights, where they are in one.
 pub(super) const SINGLE_FILE: &str = "model.safetensors";
 
+/// Where our GGUF files say how many weights a block of their I2_S tensors has.
+pub(crate) const GGUF_I2_S_BLOCK: &str = "quantize.i2_s.block_length";
+
 /// Tensors by name, in one or more mapped files.
 pub struct WeightFiles {
     origin: String,
@@ -30,7 +33,8 @@ pub struct WeightFiles {
     tensors: HashMap<String, Entry>,
     /// Names in the order of the files.
     names: Vec<String>,
-    i2_s_block: OnceLock<I2sBlock>,
+    /// How I2_S tensors are laid out, once it was asked for: `None` where nothing tells.
+    i2_s_block: OnceLock<Option<I2sBlock>>,
 }
 
 /// Whose names the tensors have.
@@ -248,22 +252,32 @@ impl WeightFiles {
         let (range, shape) = (entry.range.clone(), entry.shape.as_slice());
         let tensor = match (entry.dtype, shape) {
             (StoredType::Blocks(GgmlType::I2_S), &[rows, columns]) => {
-                BitNetTensor::from_i2_s(bytes, range, self.i2_s_block(), [rows, columns])
+                let Some(block) = self.i2_s_block() else {
+                    return Err(self.fault(name, blocks::I2_S_UNSURE));
+                };
+                BitNetTensor::from_i2_s(bytes, range, block, [rows, columns])
             }
             (StoredType::Blocks(ty), _) => {
                 let dtype = blocks::dtype(ty).map_err(|reason| self.fault(name, reason))?;
                 BitNetTensor::from_foreign(bytes, range, dtype, shape)
             }
             (StoredType::Plain(dtype), _) => {
-                BitNetTensor::from_foreign(bytes, range, tensor_dtype(dtype), shape)
+                BitNetTensor::from_foreign(bytes, range, dtype.into(), shape)
             }
         };
         tensor.map_err(|error| self.fault(name, error.to_string()))
     }
 
-    /// How the I2_S tensors of these files are laid out: nothing in them says it, so the first
-    /// layers are asked which of the two lengths fits to the norms before them.
-    pub(crate) fn i2_s_block(&self) -> I2sBlock {
+    /// Settles how the I2_S tensors of these files are laid out.
+    pub(super) fn set_i2_s_block(&self, block: I2sBlock) {
+        // Asked for before: too late, and the same for all tensors.
+        let _ = self.i2_s_block.set(Some(block));
+    }
+
+    /// How the I2_S tensors of these files are laid out. Files that this program wrote say it; of
+    /// others the first layers are asked which of the two lengths fits to the norms before them.
+    /// `None` where the answer is not clear.
+    pub(crate) fn i2_s_block(&self) -> Option<I2sBlock> {
         const LAYERS: usize = 4;
         let evidence = |layer: usize| {
             let projection = self.info(&format!("blk.{layer}.ffn_gate.weight"))?;
@@ -273,10 +287,18 @@ impl WeightFiles {
             }
             let norm = self.tensor(&format!("blk.{layer}.ffn_norm.weight")).ok()?;
             let norm = norm.to_dtype(BitNetDType::F32).ok()?.to_vec::<f32>().ok()?;
-            blocks::evidence_for_64(self.bytes(projection.name).ok()?, [rows, columns], &norm)
+            let bytes = self.bytes(projection.name).ok()?;
+            let evidence = blocks::evidence_for_64(bytes, [rows, columns], &norm)?;
+            Some((evidence, columns))
         };
         *self.i2_s_block.get_or_init(|| {
-            blocks::i2_s_block(&(0..LAYERS).filter_map(evidence).collect::<Vec<_>>())
+            let declared = self.gguf().ok().and_then(|gguf| {
+                let len = gguf.metadata().get::<u32>(GGUF_I2_S_BLOCK).ok().flatten()?;
+                [I2sBlock::Of128, I2sBlock::Of64].into_iter().find(|b| b.len() == len as usize)
+            });
+            declared.or_else(|| {
+                blocks::i2_s_block(&(0..LAYERS).filter_map(evidence).collect::<Vec<_>>())
+            })
         })
     }
 
@@ -324,22 +346,4 @@ fn map(path: PathBuf) -> Result<(String, ForeignBytes)> {
     }
     let file = MappedFile::open(&path).map_err(io)?;
     Ok((path.display().to_string(), Arc::new(file)))
-}
-
-fn tensor_dtype(dtype: RawDType) -> BitNetDType {
-    match dtype {
-        RawDType::Bool => BitNetDType::Bool,
-        RawDType::U8 => BitNetDType::U8,
-        RawDType::I8 => BitNetDType::I8,
-        RawDType::U16 => BitNetDType::U16,
-        RawDType::I16 => BitNetDType::I16,
-        RawDType::F16 => BitNetDType::F16,
-        RawDType::BF16 => BitNetDType::BF16,
-        RawDType::U32 => BitNetDType::U32,
-        RawDType::I32 => BitNetDType::I32,
-        RawDType::F32 => BitNetDType::F32,
-        RawDType::U64 => BitNetDType::U64,
-        RawDType::I64 => BitNetDType::I64,
-        RawDType::F64 => BitNetDType::F64,
-    }
 }

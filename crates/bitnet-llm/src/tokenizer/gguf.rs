@@ -23,7 +23,7 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{AddedToken, SplitDelimiterBehavior};
 
 use super::pre_tokenizer::PreTokenizer;
-use super::{Tokenizer, TokenizerError, decoder_kind};
+use super::{GuardedTokenizer, Tokenizer, TokenizerError, decoder_kind};
 
 /// SentencePiece's sign for a space.
 const SPACE: &str = "▁";
@@ -149,7 +149,7 @@ impl Tokenizer {
             }
         };
         let added = checked.added_tokens();
-        let _ = tokenizer.add_tokens(added).map_err(|e| refused("tokens", e.to_string()))?;
+        tokenizer.add_tokens(added).map_err(|e| refused("tokens", e))?;
         let bos = checked.special("bos_token_id", vocabulary.bos_token_id)?;
         let eos = checked.special("eos_token_id", vocabulary.eos_token_id)?;
         let prefix = match (vocabulary.add_bos_token.unwrap_or(add_bos), &bos) {
@@ -242,7 +242,7 @@ impl<'a> Checked<'a> {
         }
     }
 
-    fn byte_level_bpe(&self) -> Result<(tokenizers::Tokenizer, bool), TokenizerError> {
+    fn byte_level_bpe(&self) -> Result<(GuardedTokenizer, bool), TokenizerError> {
         let name = self.vocabulary.pre.unwrap_or("default");
         let Some(pre) = PreTokenizer::named(name) else {
             let supported = PreTokenizer::names();
@@ -284,10 +284,10 @@ impl<'a> Checked<'a> {
         let mut tokenizer = tokenizers::Tokenizer::new(model);
         tokenizer.with_pre_tokenizer(Some(PreTokenizerSequence::new(words)));
         tokenizer.with_decoder(Some(bytes));
-        Ok((tokenizer, pre.add_bos))
+        Ok((tokenizer.into(), pre.add_bos))
     }
 
-    fn sentence_piece(&self) -> Result<(tokenizers::Tokenizer, bool), TokenizerError> {
+    fn sentence_piece(&self) -> Result<(GuardedTokenizer, bool), TokenizerError> {
         if self.vocabulary.scores.is_empty() {
             return Err(refused("scores", "is missing"));
         }
@@ -322,7 +322,7 @@ impl<'a> Checked<'a> {
             .with_normalizer(Some(NormalizerSequence::new(normalizers)))
             .map_err(|e| refused("tokens", e.to_string()))?;
         tokenizer.with_decoder(Some(DecoderSequence::new(decoders)));
-        Ok((tokenizer, true))
+        Ok((tokenizer.into(), true))
     }
 
     /// SentencePiece joins the two neighbours whose union has the best score. As merges: every pair

@@ -6,6 +6,7 @@
 
 mod export;
 mod gguf;
+mod guarded;
 mod pre_tokenizer;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -20,6 +21,7 @@ use crate::text_stream::TextStream;
 
 pub use export::ExportedVocabulary;
 pub use gguf::{GgufVocabulary, TokenType};
+use guarded::GuardedTokenizer;
 
 const TOKENIZER_FILE: &str = "tokenizer.json";
 const CONFIG_FILE: &str = "tokenizer_config.json";
@@ -52,7 +54,7 @@ pub struct Tokenizer {
 }
 
 struct Shared {
-    tokenizer: tokenizers::Tokenizer,
+    tokenizer: GuardedTokenizer,
     decoder: DecoderKind,
     bos: Option<(u32, String)>,
     eos: Option<(u32, String)>,
@@ -89,21 +91,9 @@ impl Tokenizer {
         tokenizer_json: &[u8],
         tokenizer_config: Option<&[u8]>,
     ) -> Result<Self, TokenizerError> {
-        unwound(|| Self::load_json(tokenizer_json, tokenizer_config)).unwrap_or_else(|| {
-            Err(TokenizerError::Load { file: TOKENIZER_FILE, reason: "is malformed".into() })
-        })
-    }
-
-    fn load_json(
-        tokenizer_json: &[u8],
-        tokenizer_config: Option<&[u8]>,
-    ) -> Result<Self, TokenizerError> {
         let load = |file: &'static str, reason: String| TokenizerError::Load { file, reason };
-        let mut tokenizer = tokenizers::Tokenizer::from_bytes(tokenizer_json)
-            .map_err(|e| load(TOKENIZER_FILE, e.to_string()))?;
-        let _ = tokenizer.with_padding(None);
-        let _ = tokenizer.with_truncation(None).map_err(|e| load(TOKENIZER_FILE, e.to_string()))?;
-
+        let mut tokenizer =
+            GuardedTokenizer::from_json(tokenizer_json).map_err(|r| load(TOKENIZER_FILE, r))?;
         let config: Map<String, Value> = match tokenizer_config {
             None => Map::new(),
             Some(json) => {
@@ -120,7 +110,7 @@ impl Tokenizer {
     }
 
     fn from_parts(
-        tokenizer: tokenizers::Tokenizer,
+        tokenizer: GuardedTokenizer,
         decoder: DecoderKind,
         bos: Option<(u32, String)>,
         eos: Option<(u32, String)>,
@@ -150,7 +140,7 @@ impl Tokenizer {
     /// [`TokenizerError::NoBos`] for [`BosPolicy::Always`] where no BOS is known;
     /// [`TokenizerError::Encode`] where the vocabulary cannot express the text.
     pub fn encode(&self, text: &str, policy: BosPolicy) -> Result<Vec<u32>, TokenizerError> {
-        let mut ids = encode_plain(&self.shared.tokenizer, text)?;
+        let mut ids = self.shared.tokenizer.encode(text, false)?;
         let bos: &[u32] = match (policy, self.shared.prefix.as_slice(), &self.shared.bos) {
             (BosPolicy::Never, ..) => &[],
             (BosPolicy::Auto, prefix, _) => prefix,
@@ -170,10 +160,7 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizerError::Decode`] where the tokenizer's decoder fails.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, TokenizerError> {
-        let malformed = || TokenizerError::Decode { reason: "the vocabulary is malformed".into() };
-        let decoded = unwound(|| self.shared.tokenizer.decode(ids, skip_special));
-        let decoded = decoded.ok_or_else(malformed)?;
-        decoded.map_err(|e| TokenizerError::Decode { reason: e.to_string() })
+        self.shared.tokenizer.decode(ids, skip_special)
     }
 
     /// Begins an incremental decoding whose pieces concatenate to [`decode`](Self::decode).
@@ -187,21 +174,19 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizerError::Decode`] where it cannot be written.
     pub fn to_json(&self) -> Result<Vec<u8>, TokenizerError> {
-        let text = self.shared.tokenizer.to_string(true);
-        let text = text.map_err(|e| TokenizerError::Decode { reason: e.to_string() })?;
-        Ok(text.into_bytes())
+        Ok(self.shared.tokenizer.to_json()?.into_bytes())
     }
 
     /// The id of a token, given as the vocabulary writes it (`Ġthe`, `<|eot_id|>`).
     #[must_use]
     pub fn id_of(&self, token: &str) -> Option<u32> {
-        self.shared.tokenizer.token_to_id(token)
+        self.shared.tokenizer.id_of(token)
     }
 
     /// A token as the vocabulary writes it.
     #[must_use]
     pub fn token(&self, id: u32) -> Option<String> {
-        self.shared.tokenizer.id_to_token(id)
+        self.shared.tokenizer.token(id)
     }
 
     /// The bytes that a token stands for within a text: `Ġthe` is ` the`, `<0xE2>` is one byte, a
@@ -224,14 +209,13 @@ impl Tokenizer {
     /// Whether the id is a special token, such as the end of a turn.
     #[must_use]
     pub fn is_special(&self, id: u32) -> bool {
-        let added = self.shared.tokenizer.get_added_vocabulary();
-        added.simple_id_to_token(id).is_some_and(|token| added.is_special_token(&token))
+        self.shared.tokenizer.is_special(id)
     }
 
     /// Number of tokens, added ones included. A model's vocabulary may be larger: padded.
     #[must_use]
     pub fn vocab_size(&self) -> usize {
-        self.shared.tokenizer.get_vocab_size(true)
+        self.shared.tokenizer.vocab_size()
     }
 
     /// The beginning-of-text token.
@@ -314,20 +298,6 @@ pub enum TokenizerError {
     NoBos,
 }
 
-/// What `f` returns; `None` where the crate `tokenizers` panics in it, as it does on some malformed
-/// vocabularies instead of refusing them.
-fn unwound<T>(f: impl FnOnce() -> T) -> Option<T> {
-    // What `f` leaves behind half done is dropped, or only read by it.
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).ok()
-}
-
-fn encode_plain(tokenizer: &tokenizers::Tokenizer, text: &str) -> Result<Vec<u32>, TokenizerError> {
-    let malformed = || TokenizerError::Encode { reason: "the vocabulary is malformed".into() };
-    let encoding = unwound(|| tokenizer.encode_fast(text, false)).ok_or_else(malformed)?;
-    let encoding = encoding.map_err(|e| TokenizerError::Encode { reason: e.to_string() })?;
-    Ok(encoding.get_ids().to_vec())
-}
-
 /// `bos_token` and its like are either a string or an object with the string as `content`.
 fn token_text<'a>(config: &'a Map<String, Value>, key: &str) -> Result<Option<&'a str>, String> {
     let value = match config.get(key) {
@@ -343,14 +313,14 @@ fn token_text<'a>(config: &'a Map<String, Value>, key: &str) -> Result<Option<&'
 }
 
 fn special_token(
-    tokenizer: &tokenizers::Tokenizer,
+    tokenizer: &GuardedTokenizer,
     config: &Map<String, Value>,
     key: &str,
 ) -> Result<Option<(u32, String)>, String> {
     let Some(text) = token_text(config, key)? else {
         return Ok(None);
     };
-    match tokenizer.token_to_id(text) {
+    match tokenizer.id_of(text) {
         Some(id) => Ok(Some((id, text.to_owned()))),
         None => Err(format!("{key} {text:?} is not in {TOKENIZER_FILE}")),
     }
@@ -358,7 +328,7 @@ fn special_token(
 
 /// transformers also knows the tokens that stand only in `added_tokens_decoder`.
 fn add_missing_tokens(
-    tokenizer: &mut tokenizers::Tokenizer,
+    tokenizer: &mut GuardedTokenizer,
     config: &Map<String, Value>,
 ) -> Result<(), String> {
     const KEY: &str = "added_tokens_decoder";
@@ -370,7 +340,7 @@ fn add_missing_tokens(
         let id: u32 = (id.parse()).map_err(|_| format!("{KEY}: {id:?} is not a token id"))?;
         let content = token.get("content").and_then(Value::as_str);
         let content = content.ok_or_else(|| format!("{KEY}: {id} has no content"))?;
-        if tokenizer.token_to_id(content).is_none() && !content.is_empty() {
+        if tokenizer.id_of(content).is_none() && !content.is_empty() {
             let flag = |key| token.get(key).and_then(Value::as_bool).unwrap_or(false);
             let added = AddedToken::from(content, flag("special"))
                 .single_word(flag("single_word"))
@@ -384,8 +354,8 @@ fn add_missing_tokens(
     missing.sort_by_key(|(id, _)| *id);
     for (id, token) in missing {
         let content = token.content.clone();
-        (tokenizer.add_tokens([token])).map_err(|e| format!("{KEY}: {content:?}: {e}"))?;
-        let given = tokenizer.token_to_id(&content);
+        tokenizer.add_tokens([token]).map_err(|e| format!("{KEY}: {content:?}: {e}"))?;
+        let given = tokenizer.id_of(&content);
         if given != Some(id) {
             return Err(format!(
                 "{KEY}: {content:?} should have the id {id}, which does not follow the vocabulary \
@@ -398,7 +368,7 @@ fn add_missing_tokens(
 
 /// The rule of [`BosPolicy::Auto`].
 fn automatic_prefix(
-    tokenizer: &tokenizers::Tokenizer,
+    tokenizer: &GuardedTokenizer,
     config: &Map<String, Value>,
     bos: Option<u32>,
 ) -> Result<Vec<u32>, TokenizerError> {
@@ -409,11 +379,7 @@ fn automatic_prefix(
         _ => {}
     }
     // What the post-processor puts in front of a text that is itself left alone.
-    let plain = encode_plain(tokenizer, "a")?;
-    let processed = tokenizer
-        .encode_fast("a", true)
-        .map_err(|e| TokenizerError::Encode { reason: e.to_string() })?;
-    let processed = processed.get_ids();
+    let (plain, processed) = (tokenizer.encode("a", false)?, tokenizer.encode("a", true)?);
     let added =
         processed.windows(plain.len().max(1)).position(|window| window == plain).unwrap_or(0);
     if added > 0 {
@@ -427,8 +393,8 @@ fn automatic_prefix(
     Ok(bos())
 }
 
-fn decoder_kind(tokenizer: &tokenizers::Tokenizer) -> DecoderKind {
-    let decoder = serde_json::to_value(tokenizer.get_decoder()).unwrap_or(Value::Null);
+fn decoder_kind(tokenizer: &GuardedTokenizer) -> DecoderKind {
+    let decoder = tokenizer.decoder();
     let parts = match decoder.get("decoders").and_then(Value::as_array) {
         Some(parts) => parts.as_slice(),
         None => std::slice::from_ref(&decoder),

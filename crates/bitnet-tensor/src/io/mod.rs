@@ -35,25 +35,6 @@ fn io_error(operation: &'static str, path: &Path, reason: std::io::Error) -> Ten
     file_error(operation, path, FormatError::Read(reason))
 }
 
-/// The element type of a file as that of a tensor.
-const fn tensor_dtype(dtype: RawDType) -> BitNetDType {
-    match dtype {
-        RawDType::Bool => BitNetDType::Bool,
-        RawDType::U8 => BitNetDType::U8,
-        RawDType::I8 => BitNetDType::I8,
-        RawDType::U16 => BitNetDType::U16,
-        RawDType::I16 => BitNetDType::I16,
-        RawDType::F16 => BitNetDType::F16,
-        RawDType::BF16 => BitNetDType::BF16,
-        RawDType::U32 => BitNetDType::U32,
-        RawDType::I32 => BitNetDType::I32,
-        RawDType::F32 => BitNetDType::F32,
-        RawDType::U64 => BitNetDType::U64,
-        RawDType::I64 => BitNetDType::I64,
-        RawDType::F64 => BitNetDType::F64,
-    }
-}
-
 /// The element type of the tensor as that of a file; `operation` is to save it.
 fn file_dtype(operation: &'static str, tensor: &BitNetTensor) -> Result<RawDType> {
     Ok(match tensor.dtype() {

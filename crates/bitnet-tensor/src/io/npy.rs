@@ -9,7 +9,7 @@ use bitnet_formats::FormatError;
 use bitnet_formats::npy::{NpyArray, NpyHeader, NpyStream, write_npy_header};
 
 use super::replace::replace_file;
-use super::{Dense, file_error, io_error, tensor_dtype};
+use super::{Dense, file_error, io_error};
 use crate::error::{Result, error};
 use crate::{BitNetDType, BitNetTensor, Device, MappedFile};
 
@@ -71,7 +71,7 @@ impl BitNetTensor {
         let file = MappedFile::open(path).map_err(|reason| io_error(NAME, path, reason))?;
         let NpyArray { header, data: _, range } =
             NpyArray::parse(file.as_ref()).map_err(|reason| file_error(NAME, path, reason))?;
-        let dtype = tensor_dtype(header.dtype);
+        let dtype = BitNetDType::from(header.dtype);
         if header.big_endian && header.dtype.size() > 1 {
             let bytes = file.as_ref();
             let stream = NpyStream::new(bytes, bytes.len() as u64)
@@ -138,7 +138,7 @@ pub(super) fn read_array(
     at_fault: impl Fn(FormatError) -> crate::TensorOpError,
 ) -> Result<BitNetTensor> {
     let header = stream.header().clone();
-    let dtype = tensor_dtype(header.dtype);
+    let dtype = BitNetDType::from(header.dtype);
     let mut tensor = BitNetTensor::empty(stored_shape(&header), dtype, Device::CPU)?;
     let Some(target) = tensor.host_bytes_mut() else {
         return Err(error!(InternalError, "load", &[], "a new tensor cannot be written"));

@@ -8,7 +8,7 @@ use bitnet_formats::FormatError;
 use bitnet_formats::safetensors::{SafeTensors, SafeTensorsWriter, TensorSpec};
 
 use super::replace::replace_file;
-use super::{Dense, NamedTensors, file_error, io_error, tensor_dtype};
+use super::{Dense, NamedTensors, file_error, io_error};
 use crate::error::Result;
 use crate::{BitNetDType, BitNetTensor, ForeignBytes, MappedFile};
 
@@ -130,7 +130,7 @@ fn map(operation: &'static str, path: &Path) -> Result<NamedTensors> {
         .map_err(|reason| file_error(operation, path, reason))?;
     let mut entries = Vec::with_capacity(parsed.tensors().len());
     for raw in parsed.tensors() {
-        let dtype = tensor_dtype(raw.dtype);
+        let dtype = BitNetDType::from(raw.dtype);
         let (range, shape) = (raw.range.clone(), raw.shape.as_slice());
         let tensor = BitNetTensor::from_foreign(file.clone(), range, dtype, shape)?;
         entries.push((raw.name.clone(), tensor));

