@@ -4,6 +4,7 @@
 //! there is nothing to test, and the test says so.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use bitnet_formats::gguf::Gguf;
@@ -102,6 +103,57 @@ fn every_case_of_the_claimed_vocabularies() {
     }
     println!("{count} cases of {} vocabularies", CLAIMED.len());
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Texts to train on, which are not part of the project: tests of them run where they are at hand,
+/// with the program `xz`.
+fn corpora() -> Vec<(&'static str, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus");
+    let text = |name: &'static str| {
+        let path = folder.join(name);
+        let output = Command::new("xz").arg("-dc").arg(&path).output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if text.is_empty() {
+            println!("skipped: {} is not there, or there is no xz", path.display());
+        }
+        (!text.is_empty()).then_some((name, text))
+    };
+    ["austen.txt.xz", "kjv-shakespeare.txt.xz", "stories.jsonl.xz"]
+        .into_iter()
+        .filter_map(text)
+        .collect()
+}
+
+/// Of each text, pieces from all over it; the vocabularies take turns.
+#[test]
+fn texts_come_back_from_their_ids() -> Result<(), Box<dyn std::error::Error>> {
+    const PIECE: usize = 10_000;
+    let corpora = corpora();
+    let mut tokenizers = Vec::new();
+    let stories = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/stories-27m");
+    let read = |name: &str| std::fs::read(stories.join(name));
+    let config = read("tokenizer_config.json")?;
+    let json = Tokenizer::from_json(&read("tokenizer.json")?, Some(&config))?;
+    tokenizers.push(("stories-27m", json));
+    if let (Some(folder), false) = (folder(), corpora.is_empty()) {
+        for name in CLAIMED {
+            tokenizers.push((name, load(&folder.join(format!("ggml-vocab-{name}.gguf")))?));
+        }
+    }
+    let mut bytes = 0;
+    for (corpus, text) in corpora {
+        for (number, start) in (0..text.len()).step_by(20 * PIECE).enumerate() {
+            let (start, end) =
+                (text.floor_char_boundary(start), text.floor_char_boundary(start + PIECE));
+            let piece = &text[start..end];
+            let (name, tokenizer) = &tokenizers[number % tokenizers.len()];
+            let ids = tokenizer.encode(piece, BosPolicy::Never)?;
+            assert!(tokenizer.decode(&ids, false)? == piece, "{name}: {corpus}, byte {start}");
+            bytes += piece.len();
+        }
+    }
+    println!("{bytes} bytes came back, of {} vocabularies", tokenizers.len());
+    Ok(())
 }
 
 #[test]

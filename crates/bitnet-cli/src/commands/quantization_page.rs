@@ -173,7 +173,7 @@ fn plot(series: &Series) -> Option<String> {
 
 /// The ends of an axis and the distance of its ticks: 1, 2 or 5 times a power of ten, about five.
 fn axis(low: f64, high: f64) -> (f64, f64, f64) {
-    let span = (high - low).max(high.abs().max(1e-3) * 1e-3);
+    let span = (high - low).max(high.abs().max(1e-3) * 1e-6);
     let rough = span / 5.0;
     let power = 10f64.powf(rough.log10().floor());
     let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|f| f * power >= rough).unwrap_or(10.0);
