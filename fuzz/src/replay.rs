@@ -7,11 +7,14 @@ use peak_alloc::PeakAlloc;
 
 use super::limits;
 
+/// A target's name and what it does with an input.
+pub type Target<'a> = (&'a str, fn(&[u8]));
+
 /// Runs every target on every input that fuzzing found worth keeping for it.
 ///
 /// # Panics
 /// Where a target has no inputs, or breaks on one.
-pub fn replay(allocated: &PeakAlloc, targets: [(&str, fn(&[u8])); 2]) {
+pub fn replay(allocated: &PeakAlloc, targets: [Target<'_>; 2]) {
     for (name, target) in targets {
         let inputs = inputs(name);
         assert!(!inputs.is_empty(), "no inputs for {name}");

@@ -8,6 +8,9 @@ const GENERATING: u8 = 1;
 const INTERRUPTED: u8 = 2;
 /// Between the answers of a conversation.
 const CONVERSING: u8 = 3;
+/// While a file is written that is not whole yet, and then while it is removed.
+const WRITING: u8 = 4;
+const STOPPING: u8 = 5;
 
 static STATE: AtomicU8 = AtomicU8::new(IDLE);
 
@@ -20,9 +23,13 @@ pub(crate) const STATUS: u8 = 130;
 /// Begins to listen.
 pub(crate) fn install() {
     let handler = || {
-        let step =
-            STATE.compare_exchange(GENERATING, INTERRUPTED, Ordering::SeqCst, Ordering::SeqCst);
-        if step.is_err_and(|state| state != CONVERSING) {
+        let next = |state| match state {
+            GENERATING => Some(INTERRUPTED),
+            WRITING => Some(STOPPING),
+            _ => None,
+        };
+        let step = STATE.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
+        if step.is_err_and(|state| !matches!(state, CONVERSING | STOPPING)) {
             // Nothing to finish, or the second time: the person means it.
             std::process::exit(i32::from(STATUS));
         }
@@ -49,6 +56,13 @@ impl Generating {
         Self(())
     }
 
+    /// The same for work that leaves something half done behind: another Ctrl-C does not end the
+    /// program before that is removed.
+    pub(crate) fn begin_writing() -> Self {
+        STATE.store(WRITING, Ordering::SeqCst);
+        Self(())
+    }
+
     /// Whether to go on: for work that asks after each step.
     pub(crate) fn flow(&self) -> ControlFlow<()> {
         if self.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -56,7 +70,7 @@ impl Generating {
 
     /// Whether Ctrl-C was pressed since the beginning.
     pub(crate) fn is_requested(&self) -> bool {
-        STATE.load(Ordering::SeqCst) == INTERRUPTED
+        matches!(STATE.load(Ordering::SeqCst), INTERRUPTED | STOPPING)
     }
 }
 

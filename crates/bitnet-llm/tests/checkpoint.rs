@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use bitnet_formats::gguf::{GgmlType, Gguf, GgufTensorSpec, GgufWriter, MetadataBuilder};
 use bitnet_llm::checkpoint::{
     Checkpoint, Container, ConvertOptions, Encoding, Pattern, ScaleUnit, TernaryRule, convert,
 };
@@ -87,6 +88,57 @@ fn every_format_holds_the_stories_model() {
     });
     assert_eq!(a, b);
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 6, "nothing beside");
+}
+
+/// llama.cpp keeps the scale of a ternary tensor in a tensor of its own.
+#[test]
+fn scales_beside_tensors_become_theirs() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let path = |name: &str| folder.path().join(name);
+    let beside = path("beside.gguf");
+    converted(&stories(), &beside, &ConvertOptions::new(Container::Gguf));
+
+    // The same file, its scales moved: 1 stays behind the codes.
+    let file = std::fs::read(&beside)?;
+    let gguf = Gguf::parse(&file)?;
+    let mut metadata = MetadataBuilder::new();
+    for (key, value) in gguf.metadata().entries() {
+        metadata.push(key, *value)?;
+    }
+    let (mut specs, mut data) = (Vec::new(), Vec::new());
+    for tensor in gguf.tensors() {
+        let (name, ggml_type) = (tensor.name.to_owned(), tensor.ggml_type);
+        let mut bytes = tensor.data.to_vec();
+        if ggml_type == GgmlType::I2_S {
+            let scale = &mut bytes[tensor.data.len() - 32..][..4];
+            let name = name.replace(".weight", ".scale");
+            specs.push(GgufTensorSpec { name, ggml_type: GgmlType::F32, shape: vec![1] });
+            data.push(scale.to_vec());
+            scale.copy_from_slice(&1f32.to_le_bytes());
+        }
+        specs.push(GgufTensorSpec { name, ggml_type, shape: tensor.shape.clone() });
+        data.push(bytes);
+    }
+    let mut writer = GgufWriter::new(Vec::new(), &metadata, specs)?;
+    for bytes in &data {
+        writer.write_next(bytes)?;
+    }
+    let moved = writer.finish()?;
+    assert!(moved.len() > file.len());
+    std::fs::write(&beside, moved)?;
+
+    assert_eq!(differences(&stories(), &beside, 0.0), []);
+    for (name, container, ternary) in [
+        ("directory", Container::HuggingFace, None),
+        ("i2_s.gguf", Container::Gguf, None),
+        ("tq2_0.gguf", Container::Gguf, Encoding::from_name("tq2_0")),
+    ] {
+        let options = ConvertOptions { ternary, ..ConvertOptions::new(container) };
+        converted(&beside, &path(name), &options);
+        assert_eq!(differences(&stories(), &path(name), 0.0), [], "{name}");
+        assert_eq!(logits_difference(&stories(), &path(name)), 0.0, "{name}");
+    }
+    Ok(())
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub(super) fn run(
     /// Elements that the bar counts as one.
     const UNIT: usize = 1 << 20;
     let mut bar = LazyBar::new("million weights", quiet);
-    let running = Generating::begin();
+    let running = Generating::begin_writing();
     let written = convert(checkpoint, path, options, &mut |progress| {
         bar.update(progress.done / UNIT, progress.total.div_ceil(UNIT));
         running.flow()

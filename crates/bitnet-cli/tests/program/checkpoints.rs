@@ -1,10 +1,16 @@
 //! `bitnet convert`, `quantize`, `verify`, and `inspect` of what they write.
 
 use std::path::Path;
+#[cfg(unix)]
+use std::process::{Command, Stdio};
+#[cfg(unix)]
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+#[cfg(unix)]
+use crate::support::bitnet;
 use crate::support::{Ended, TinyModel, repository, run};
 
 fn text(path: &Path) -> &str {
@@ -228,4 +234,41 @@ fn files_of_tensors_are_listed() {
     let damaged = folder.path().join("x.npz");
     std::fs::write(&damaged, "no archive").expect("written");
     run(&["inspect", text(&damaged)]).assert_error(&["x.npz"]);
+}
+
+/// Ctrl-C, also twice, leaves the whole file or nothing.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_conversion_leaves_nothing_behind() {
+    let interrupt = |id: u32| {
+        Command::new("kill").args(["-INT", &id.to_string()]).status().expect("the program kill")
+    };
+    let mut interrupted = 0;
+    for attempt in 0..6 {
+        let folder = folder();
+        let file = folder.path().join("x.gguf");
+        let arguments = ["quantize", &stories(), text(&file), "--to", "q6_k", "--threads", "1"];
+        let mut command = bitnet(&arguments);
+        let mut child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        // From its partial file on, at different times.
+        while entries(&folder).is_empty() && child.try_wait().expect("a status").is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(5 * attempt));
+        for _ in 0..2 {
+            interrupt(child.id());
+        }
+        let status = child.wait().expect("a status").code();
+        let left = entries(&folder);
+        match status {
+            Some(130) if left.is_empty() => interrupted += 1,
+            Some(0 | 130) => assert_eq!(left, ["x.gguf"], "attempt {attempt}"),
+            other => panic!("attempt {attempt}: {other:?}, {left:?}"),
+        }
+    }
+    assert!(interrupted > 0, "every conversion was over before");
 }

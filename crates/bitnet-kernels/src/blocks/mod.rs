@@ -93,7 +93,11 @@ pub fn quantize(
             let values = &values[row * cols..][..cols];
             // SAFETY: each row is visited once, and rows do not overlap.
             let out = unsafe { out.range(row * row_bytes..(row + 1) * row_bytes) };
-            match cpu.run(Quantize { format, values, out }) {
+            let outcome = match format {
+                BlockFormat::Q6K => cpu.run(k_quantize::QuantizeQ6K { values, out }),
+                _ => cpu.run(Quantize { format, values, out }),
+            };
+            match outcome {
                 Outcome::Done => {}
                 Outcome::NotFinite => _ = infinite.fetch_min(row, Ordering::Relaxed),
                 Outcome::Overflow => _ = overflowing.fetch_min(row, Ordering::Relaxed),
@@ -304,6 +308,17 @@ pub(crate) fn write_block_codes(
     }
 }
 
+/// The largest magnitude; a NaN counts as more than infinity.
+#[inline(always)]
+fn largest_magnitude(values: &[f32]) -> f32 {
+    // The bits of absolute values order as the values do.
+    let mut most = 0;
+    for v in values {
+        most = most.max(v.to_bits() & 0x7fff_ffff);
+    }
+    f32::from_bits(most)
+}
+
 /// How quantizing a row went.
 enum Outcome {
     Done,
@@ -321,11 +336,10 @@ impl Kernel for Quantize<'_> {
     type Output = Outcome;
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> Outcome {
+    fn run<S: Simd>(self, _simd: S) -> Outcome {
         let Quantize { format, values, out } = self;
-        // The bits of absolute values order as the values do, NaN above infinity.
-        let most = values.iter().fold(0, |most, v| (v.to_bits() & 0x7fff_ffff).max(most));
-        if !f32::from_bits(most).is_finite() {
+        let most = largest_magnitude(values);
+        if !most.is_finite() {
             return Outcome::NotFinite;
         }
         let done = match format {
@@ -334,14 +348,7 @@ impl Kernel for Quantize<'_> {
             BlockFormat::Q4_1 => each_back(values, out, small::quantize_q4_1),
             BlockFormat::Q5_0 => each_back(values, out, small::quantize_q5_0),
             BlockFormat::Q5_1 => each_back(values, out, small::quantize_q5_1),
-            BlockFormat::Q6K => {
-                let mut finite = true;
-                for (x, out) in values.as_chunks().0.iter().zip(out.as_chunks_mut().0) {
-                    finite &= k_quantize::quantize_q6_k(s, x, out);
-                }
-                finite
-            }
-            _ => quantize_codes(format, f32::from_bits(most), values, out),
+            _ => quantize_codes(format, most, values, out),
         };
         if done { Outcome::Done } else { Outcome::Overflow }
     }

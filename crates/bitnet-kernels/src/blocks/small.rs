@@ -4,7 +4,7 @@
 //! bits as one little-endian word, then the low four bits: byte `j` holds code `j` in its low
 //! and code `16 + j` in its high half.
 
-use super::{Parts, f16_at, inverse, put_f16, round_away};
+use super::{Parts, f16_at, inverse, largest_magnitude, put_f16, round_away};
 
 /// Codes and, in the first places, scale and minimum.
 #[inline(always)]
@@ -41,7 +41,7 @@ pub(super) fn read_q5_1(block: &[u8; 24], codes: &mut [u8; 32], parts: &mut Part
 
 #[inline(always)]
 pub(super) fn quantize_q8_0(x: &[f32; 32], block: &mut [u8; 34]) -> bool {
-    let d = largest(x) / 127.0;
+    let d = largest_magnitude(x) / 127.0;
     let id = inverse(d);
     for i in 0..32 {
         block[2 + i] = round_away(x[i] * id) as u8;
@@ -77,21 +77,11 @@ pub(super) fn quantize_q5_1(x: &[f32; 32], block: &mut [u8; 24]) -> bool {
     put_f16(block, 0, d) & put_f16(block, 2, m)
 }
 
-/// The largest magnitude.
-#[inline(always)]
-fn largest(x: &[f32; 32]) -> f32 {
-    let mut most = 0;
-    for v in x {
-        most = most.max(v.to_bits() & 0x7fff_ffff);
-    }
-    f32::from_bits(most)
-}
-
 /// Scale and codes, `half` for zero: the number of largest magnitude (the first of several)
 /// becomes code 0 exactly. The sum is rounded as `gguf` does it: in `f64`, then to `f32`.
 #[inline(always)]
 fn around_zero(x: &[f32; 32], half: f32) -> (f32, [u8; 32]) {
-    let most = largest(x);
+    let most = largest_magnitude(x);
     let first = x.iter().position(|v| v.abs() == most).unwrap_or(0);
     let d = x[first] / -half;
     let id = f64::from(inverse(d));

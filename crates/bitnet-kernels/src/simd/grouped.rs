@@ -288,11 +288,11 @@ mod x86 {
                 let (mut high, mut low) = (_mm512_setzero_si512(), _mm512_set1_epi32(start));
                 for (planes, q) in planes.iter().zip(q) {
                     for k in 0..4 {
-                        let quad = |byte: usize| {
-                            _mm512_set1_epi32(q[byte][k].as_ptr().cast::<i32>().read_unaligned())
-                        };
-                        high = _mm512_dpbusd_epi32(high, planes[k], quad(0));
-                        low = _mm512_dpbusd_epi32(low, planes[k], quad(1));
+                        let q_high = q[0][k].as_ptr().cast::<i32>().read_unaligned();
+                        let q_low = q[1][k].as_ptr().cast::<i32>().read_unaligned();
+                        let (q_high, q_low) = (_mm512_set1_epi32(q_high), _mm512_set1_epi32(q_low));
+                        high = _mm512_dpbusd_epi32(high, planes[k], q_high);
+                        low = _mm512_dpbusd_epi32(low, planes[k], q_low);
                     }
                 }
                 _mm512_add_epi32(_mm512_slli_epi32::<8>(high), low)

@@ -80,7 +80,8 @@ pub(super) fn encode<E: From<EncodeError>>(
     codes: Option<Codes<'_>>,
     write: &mut Write<'_, E>,
 ) -> Result<(), E> {
-    if source.encoding() == target && !matches!(codes, Some(Codes::Rounded(..))) {
+    let keeps_codes = !matches!(codes, Some(Codes::Rounded(..)));
+    if source.encoding() == target && keeps_codes && source.stored().factor == 1.0 {
         return copy(source, order, write);
     }
     match (target, codes) {

@@ -146,6 +146,8 @@ impl RowOrder {
 pub struct Stored {
     /// The scale of [`Encoding::HuggingFace`]; other encodings have theirs among the bytes.
     pub scale: f32,
+    /// What a tensor beside it multiplies the numbers of a ternary encoding by; 1 where there is none.
+    pub factor: f32,
     /// The order of the rows.
     pub order: RowOrder,
     /// The length of the blocks of [`Encoding::I2S`].
@@ -154,7 +156,7 @@ pub struct Stored {
 
 impl Default for Stored {
     fn default() -> Self {
-        Self { scale: 1.0, order: RowOrder::Halves, i2_s: I2sBlock::Of128 }
+        Self { scale: 1.0, factor: 1.0, order: RowOrder::Halves, i2_s: I2sBlock::Of128 }
     }
 }
 
@@ -192,7 +194,7 @@ impl<'a> Matrix<'a> {
             return Err(OperandError::Length { operand: "rows", expected: head_dim, actual: rows });
         }
         if encoding == Encoding::I2S {
-            stored.scale = i2_s_scale(stored.i2_s, data, rows, cols)?;
+            stored.scale = i2_s_scale(stored.i2_s, data, rows, cols)? * stored.factor;
         }
         Ok(Self { rows, cols, encoding, data, stored })
     }
@@ -227,7 +229,8 @@ impl<'a> Matrix<'a> {
         self.data
     }
 
-    /// The bytes of row `row` of Hugging Face's order, of encodings in which a row has its own.
+    /// The bytes of row `row` of Hugging Face's order, of encodings in which a row has its own. They
+    /// do not say the factor.
     #[must_use]
     pub fn row_bytes(&self, row: usize) -> Option<&'a [u8]> {
         let len = match self.encoding {
@@ -255,7 +258,11 @@ impl<'a> Matrix<'a> {
             Encoding::Block(format) => {
                 let len = format.row_bytes(self.cols)?;
                 let bytes = &self.data[self.stored.order.stored(row) * len..][..len];
-                blocks::dequantize(Cpu::best(), format, self.cols, bytes, out)
+                blocks::dequantize(Cpu::best(), format, self.cols, bytes, out)?;
+                if self.stored.factor != 1.0 {
+                    out.iter_mut().for_each(|number| *number *= self.stored.factor);
+                }
+                Ok(())
             }
             Encoding::I2S | Encoding::HuggingFace => {
                 let mut codes = vec![0; self.cols];
@@ -358,7 +365,9 @@ impl<'a> Matrix<'a> {
         scales: &mut [f32],
     ) -> Result<(), OperandError> {
         let stored = self.stored.order.stored(row);
-        unpack_block_row(format, self.data, self.rows, self.cols, stored, codes, scales)
+        unpack_block_row(format, self.data, self.rows, self.cols, stored, codes, scales)?;
+        scales.iter_mut().for_each(|scale| *scale *= self.stored.factor);
+        Ok(())
     }
 
     fn read_tensor_codes(&self, row: usize, codes: &mut [i8]) -> Result<(), OperandError> {

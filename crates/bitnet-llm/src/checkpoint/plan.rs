@@ -212,7 +212,7 @@ fn name_in(
         },
         Container::HuggingFace if entry.name == GGUF_ROPE_FREQS => Ok(None),
         Container::HuggingFace if is_gguf && entry.name.ends_with(".weight_scale") => {
-            Err(checkpoint.fault(entry, "scales beside the tensors cannot be converted"))
+            Err(checkpoint.fault(entry, "is the scale of a tensor that is not ternary"))
         }
         Container::HuggingFace if is_gguf && entry.name == entry.stored_name => {
             Err(checkpoint.fault(entry, "Hugging Face has no name for it"))

@@ -165,8 +165,21 @@ impl Checkpoint {
         (one && matrix.read_row(0, &mut value).is_ok()).then_some(value[0])
     }
 
-    /// What a GGUF file does not say of a tensor's layout.
+    /// What a GGUF file does not say of a tensor's layout; scales that stand beside ternary tensors
+    /// become theirs and leave the list.
     fn find_layouts(&mut self, config: &ModelConfig) {
+        let mut scales = Vec::new();
+        for index in 0..self.tensors.len() {
+            let entry = &self.tensors[index];
+            let scale_name = format!("{}_scale", entry.name);
+            if entry.encoding.is_some_and(Encoding::is_ternary)
+                && let Some(factor) = self.number(&scale_name).filter(|factor| factor.is_finite())
+            {
+                self.tensors[index].stored.factor = factor;
+                scales.push(scale_name);
+            }
+        }
+        self.tensors.retain(|entry| !scales.contains(&entry.name));
         for entry in &mut self.tensors {
             if config.rope_mode == RopeMode::AdjacentPairs && is_rotated(&entry.name) {
                 entry.stored.order = RowOrder::Pairs { head_dim: config.head_dim };
