@@ -8,6 +8,7 @@
 pub mod config;
 pub mod gguf;
 pub mod limits;
+pub mod replay;
 pub mod safetensors;
 #[cfg(feature = "models")]
 pub mod tokenizer;
