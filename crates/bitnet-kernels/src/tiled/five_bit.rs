@@ -24,7 +24,7 @@ pub(super) struct FiveBit;
 impl Encoding for FiveBit {
     const MAX_CODE: usize = 3;
 
-    /// Six chains of sums, one for each plane of two slots, hide the latency of the dot product.
+    /// Chains of sums, one for each plane of two or four slots, hide the latency of the dot product.
     #[inline(always)]
     fn stream<S: Simd, const Q: usize>(
         simd: S,
@@ -36,10 +36,12 @@ impl Encoding for FiveBit {
         // A sum takes every sixth plane of a tile.
         let chunk = S::planes_per_partial(Self::MAX_CODE) / (PLANES / 6);
         for (tiles, steps) in tiles.chunks(chunk).zip(steps.chunks(chunk)) {
-            let mut partials = [[simd.partial_zero(); 6]; Q];
+            let mut partials = [[[simd.partial_zero(); 6]; Q]; 2];
             for (tile, step) in tiles.iter().zip(steps) {
                 for (pair, quads) in step.as_chunks::<6>().0.iter().enumerate() {
                     let planes = planes_of_pair(simd, tile, pair);
+                    // More tokens have chains enough.
+                    let partials = &mut partials[if Q == 1 { pair % 2 } else { 0 }];
                     for t in 0..Q {
                         for i in 0..6 {
                             partials[t][i] =
@@ -48,9 +50,9 @@ impl Encoding for FiveBit {
                     }
                 }
             }
-            for (sums, partials) in sums.iter_mut().zip(partials) {
-                for partial in partials {
-                    simd.add_partial(sums, partial);
+            for partials in partials {
+                for (sums, partials) in sums.iter_mut().zip(partials) {
+                    simd.add_partials(sums, partials);
                 }
             }
         }

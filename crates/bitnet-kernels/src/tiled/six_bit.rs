@@ -22,7 +22,7 @@ pub(super) struct SixBit;
 impl Encoding for SixBit {
     const MAX_CODE: usize = 63;
 
-    /// Four chains of sums, one for each plane, hide the latency of the dot product.
+    /// Chains of sums, one for each plane of two tiles, hide the latency of the dot product.
     #[inline(always)]
     fn stream<S: Simd, const Q: usize>(
         simd: S,
@@ -34,18 +34,19 @@ impl Encoding for SixBit {
         let (tiles, steps) = (lines(tiles), quads.as_chunks::<4>().0);
         let chunk = S::planes_per_partial(Self::MAX_CODE);
         for (tiles, steps) in tiles.chunks(chunk).zip(steps.chunks(chunk)) {
-            let mut partials = [[simd.partial_zero(); 4]; Q];
-            for (tile, step) in tiles.iter().zip(steps) {
-                let planes = planes(simd, tile);
-                for t in 0..Q {
-                    for j in 0..4 {
-                        partials[t][j] = simd.plane_dot(partials[t][j], planes[j], &step[j][t]);
-                    }
-                }
+            let mut partials = [[[simd.partial_zero(); 4]; Q]; 2];
+            let ((pairs, odd_tiles), (step_pairs, odd_steps)) =
+                (tiles.as_chunks::<2>(), steps.as_chunks::<2>());
+            for (tiles, steps) in pairs.iter().zip(step_pairs) {
+                add_tile(simd, &mut partials[0], &tiles[0], &steps[0]);
+                add_tile(simd, &mut partials[1], &tiles[1], &steps[1]);
             }
-            for (sums, partials) in sums.iter_mut().zip(partials) {
-                for partial in partials {
-                    simd.add_partial(sums, partial);
+            for (tile, step) in odd_tiles.iter().zip(odd_steps) {
+                add_tile(simd, &mut partials[0], tile, step);
+            }
+            for partials in partials {
+                for (sums, partials) in sums.iter_mut().zip(partials) {
+                    simd.add_partials(sums, partials);
                 }
             }
         }
@@ -58,6 +59,22 @@ impl Encoding for SixBit {
             for j in 0..4 {
                 simd.store_plane(planes[j], &mut out[j][r].0);
             }
+        }
+    }
+}
+
+/// The products of one tile, in one sum for each token and plane.
+#[inline(always)]
+fn add_tile<S: Simd, const Q: usize>(
+    simd: S,
+    partials: &mut [[S::Partial; 4]; Q],
+    tile: &[[u8; 64]; LINES],
+    step: &[[[i8; 4]; Q]; 4],
+) {
+    let planes = planes(simd, tile);
+    for t in 0..Q {
+        for j in 0..4 {
+            partials[t][j] = simd.plane_dot(partials[t][j], planes[j], &step[j][t]);
         }
     }
 }

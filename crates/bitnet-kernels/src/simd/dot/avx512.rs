@@ -145,6 +145,17 @@ impl<const VBMI: bool> DotSimd for Avx512<VBMI> {
         }
     }
 
+    /// Added in registers, where lanes of 32 bits wrap as the whole sum may.
+    #[inline(always)]
+    fn add_partials<const N: usize>(self, sums: &mut [i32; 16], partials: [__m512i; N]) {
+        let mut total = self.partial_zero();
+        for partial in partials {
+            // SAFETY: `self` proves AVX-512; register arithmetic only.
+            total = unsafe { _mm512_add_epi32(total, partial) };
+        }
+        self.add_partial(sums, total);
+    }
+
     #[inline(always)]
     fn placed_plane<const J: usize>(self, tile: __m512i) -> __m512i {
         // SAFETY: `self` proves AVX-512; register arithmetic only.

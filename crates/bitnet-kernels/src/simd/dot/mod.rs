@@ -77,6 +77,14 @@ pub(crate) trait DotSimd: Copy {
     /// `sums[r] += partial[r]`.
     fn add_partial(self, sums: &mut [i32; 16], partial: Self::Partial);
 
+    /// `sums[r] += Σₙ partials[n][r]`.
+    #[inline(always)]
+    fn add_partials<const N: usize>(self, sums: &mut [i32; 16], partials: [Self::Partial; N]) {
+        for partial in partials {
+            self.add_partial(sums, partial);
+        }
+    }
+
     /// As [`Self::plane`], but a tier may leave the codes where they are in their bytes, that
     /// is multiplied by 4ᴶ, where saving the shift matters.
     #[inline(always)]
