@@ -64,6 +64,17 @@ pub(crate) fn bits(x: &[f32]) -> Vec<u32> {
     x.iter().map(|v| if v.is_nan() { 0x7fc0_0000 } else { v.to_bits() }).collect()
 }
 
+/// How many representable numbers lie between `x` and the exact value, roughly.
+pub(crate) fn error_in_ulps(x: f32, exact: f64) -> f64 {
+    let rounded = exact as f32;
+    if rounded.is_nan() || rounded.is_infinite() || x.is_nan() || x.is_infinite() {
+        let same = x == rounded || x.is_nan() && rounded.is_nan();
+        return if same { 0.0 } else { f64::INFINITY };
+    }
+    let ulp = f64::from(rounded.abs().next_up()) - f64::from(rounded.abs());
+    (f64::from(x) - exact).abs() / ulp
+}
+
 /// `kind` of `x` in `f64`.
 pub(crate) fn unary(kind: UnaryKind, x: f32) -> f64 {
     let x = f64::from(x);

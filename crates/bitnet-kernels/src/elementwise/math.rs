@@ -73,6 +73,28 @@ pub(crate) fn relu_squared<S: Float>(s: S, x: S::F32) -> S::F32 {
     s.mul(x, x)
 }
 
+/// −1, 0 or 1; NaN for NaN.
+#[inline(always)]
+pub(crate) fn sign<S: Float>(s: S, x: S::F32) -> S::F32 {
+    let zero = s.splat(0.0);
+    let rest = s.select(s.is_nan(x), x, zero);
+    let rest = s.select(s.less(x, zero), s.splat(-1.0), rest);
+    s.select(s.less(zero, x), s.splat(1.0), rest)
+}
+
+/// The largest integer that is not greater.
+#[inline(always)]
+pub(crate) fn floor<S: Float>(s: S, x: S::F32) -> S::F32 {
+    let nearest = s.round(x);
+    s.select(s.less(x, nearest), s.sub(nearest, s.splat(1.0)), nearest)
+}
+
+/// The integer toward zero.
+#[inline(always)]
+pub(crate) fn trunc<S: Float>(s: S, x: S::F32) -> S::F32 {
+    s.select(s.less(x, s.splat(0.0)), s.neg(floor(s, s.neg(x))), floor(s, x))
+}
+
 /// The hyperbolic tangent: an odd polynomial below 0.625 (Cephes' `tanhf`), where
 /// 1 − 2/(e^2|x| + 1) would cancel.
 #[inline(always)]

@@ -2,9 +2,11 @@
 //! whole loop nest, splits the range.
 
 mod binary;
+mod gelu;
 pub(crate) mod math;
 mod scalar;
 mod unary;
+mod wide;
 
 pub use binary::{BinaryKind, Element, Operand, binary, binary_assign, binary_assign_reversed};
 pub use scalar::unary_f64;

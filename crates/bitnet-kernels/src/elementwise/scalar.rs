@@ -86,8 +86,8 @@ pub fn unary_f64(kind: UnaryKind, x: f64) -> f64 {
 }
 
 /// Klambauer et al. 2017, "Self-Normalizing Neural Networks".
-const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
-const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
+pub(super) const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
+pub(super) const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 
 /// Not `f64::max`, which drops NaN.
 fn relu(x: f64) -> f64 {

@@ -14,7 +14,7 @@ pub use rows::{rms_norm_rows, softmax_rows};
 
 use crate::elementwise::math;
 use crate::simd::float::lane_fns;
-use crate::simd::{Float, Kernel, LANES, LaneFn, Simd};
+use crate::simd::{Kernel, LANES, LaneFn, Simd};
 use crate::{Cpu, parallel};
 
 /// Numbers that are summed at once. A longer slice is split between threads, and the sums of its
@@ -125,7 +125,7 @@ struct ExpMinus {
 
 impl LaneFn for ExpMinus {
     #[inline(always)]
-    fn call<S: Float>(self, s: S, v: S::F32) -> S::F32 {
+    fn call<S: Simd>(self, s: S, v: S::F32) -> S::F32 {
         math::exp(s, s.sub(v, s.splat(self.max)))
     }
 }

@@ -14,6 +14,9 @@ impl Simd for Avx2 {}
 /// Lanes 0 to 7 and 8 to 15.
 type Pair = [__m256; 2];
 
+/// The same of integers.
+type Ints = [__m256i; 2];
+
 /// Functions that are one expression of intrinsics.
 macro_rules! intrinsics {
     ($($name:ident($($arg:ident: $type:ty),*) $(-> $ret:ty)? = $value:expr;)*) => {$(
@@ -28,6 +31,7 @@ macro_rules! intrinsics {
 
 impl Float for Avx2 {
     type F32 = Pair;
+    type I32 = Ints;
     type Mask = Pair;
     const WIDE: bool = false;
 
@@ -98,6 +102,26 @@ impl Float for Avx2 {
             [_mm256_cmp_ps::<_CMP_UNORD_Q>(a[0], a[0]), _mm256_cmp_ps::<_CMP_UNORD_Q>(a[1], a[1])];
         select(mask: Pair, a: Pair, b: Pair) -> Pair =
             [_mm256_blendv_ps(b[0], a[0], mask[0]), _mm256_blendv_ps(b[1], a[1], mask[1])];
+        any(mask: Pair) -> bool = _mm256_movemask_ps(_mm256_or_ps(mask[0], mask[1])) != 0;
+        int_splat(x: i32) -> Ints = [_mm256_set1_epi32(x); 2];
+        to_bits(a: Pair) -> Ints = [_mm256_castps_si256(a[0]), _mm256_castps_si256(a[1])];
+        from_bits(a: Ints) -> Pair = [_mm256_castsi256_ps(a[0]), _mm256_castsi256_ps(a[1])];
+        to_int(a: Pair) -> Ints = [_mm256_cvtps_epi32(a[0]), _mm256_cvtps_epi32(a[1])];
+        from_int(a: Ints) -> Pair = [_mm256_cvtepi32_ps(a[0]), _mm256_cvtepi32_ps(a[1])];
+        int_sub(a: Ints, b: Ints) -> Ints =
+            [_mm256_sub_epi32(a[0], b[0]), _mm256_sub_epi32(a[1], b[1])];
+        int_xor(a: Ints, b: Ints) -> Ints =
+            [_mm256_xor_si256(a[0], b[0]), _mm256_xor_si256(a[1], b[1])];
+        int_shl(a: Ints, n: i32) -> Ints = {
+            let n = _mm_cvtsi32_si128(n);
+            [_mm256_sll_epi32(a[0], n), _mm256_sll_epi32(a[1], n)]
+        };
+        int_shr(a: Ints, n: i32) -> Ints = {
+            let n = _mm_cvtsi32_si128(n);
+            [_mm256_sra_epi32(a[0], n), _mm256_sra_epi32(a[1], n)]
+        };
+        lookup(table: &[f32; 2 * LANES], index: Ints) -> Pair =
+            [lookup_eight(table, index[0]), lookup_eight(table, index[1])];
     }
 
     /// The tree of `reduce_add`, each step taking two vectors into one.
@@ -129,6 +153,27 @@ impl Float for Avx2 {
             let [a, b] = by1; // sums 0–3 and 8–11, 4–7 and 12–15
             [_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b)]
         }
+    }
+}
+
+/// Four permutations of eight entries each; the index's bits 3 and 4 choose among them.
+///
+/// # Safety
+/// The CPU must have Avx2.
+#[inline(always)]
+unsafe fn lookup_eight(table: &[f32; 2 * LANES], index: __m256i) -> __m256 {
+    // SAFETY: the caller's promise; the table has four times eight entries.
+    unsafe {
+        let mut parts = [_mm256_setzero_ps(); 4];
+        for (n, part) in parts.iter_mut().enumerate() {
+            *part = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table.as_ptr().add(8 * n)), index);
+        }
+        // The sign bit decides.
+        let bit3 = _mm256_castsi256_ps(_mm256_slli_epi32::<28>(index));
+        let bit4 = _mm256_castsi256_ps(_mm256_slli_epi32::<27>(index));
+        let low = _mm256_blendv_ps(parts[0], parts[1], bit3);
+        let high = _mm256_blendv_ps(parts[2], parts[3], bit3);
+        _mm256_blendv_ps(low, high, bit4)
     }
 }
 

@@ -25,6 +25,7 @@ macro_rules! intrinsics {
 
 impl<const VBMI: bool> Float for Avx512<VBMI> {
     type F32 = __m512;
+    type I32 = __m512i;
     type Mask = __mmask16;
     const WIDE: bool = true;
 
@@ -57,6 +58,22 @@ impl<const VBMI: bool> Float for Avx512<VBMI> {
         is_nan(a: __m512) -> __mmask16 = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a);
         select(mask: __mmask16, a: __m512, b: __m512) -> __m512 =
             _mm512_mask_blend_ps(mask, b, a);
+        int_splat(x: i32) -> __m512i = _mm512_set1_epi32(x);
+        to_bits(a: __m512) -> __m512i = _mm512_castps_si512(a);
+        from_bits(a: __m512i) -> __m512 = _mm512_castsi512_ps(a);
+        to_int(a: __m512) -> __m512i = _mm512_cvtps_epi32(a);
+        from_int(a: __m512i) -> __m512 = _mm512_cvtepi32_ps(a);
+        int_sub(a: __m512i, b: __m512i) -> __m512i = _mm512_sub_epi32(a, b);
+        int_xor(a: __m512i, b: __m512i) -> __m512i = _mm512_xor_si512(a, b);
+        int_shl(a: __m512i, n: i32) -> __m512i = _mm512_sll_epi32(a, _mm_cvtsi32_si128(n));
+        int_shr(a: __m512i, n: i32) -> __m512i = _mm512_sra_epi32(a, _mm_cvtsi32_si128(n));
+        lookup(table: &[f32; 2 * LANES], index: __m512i) -> __m512 = _mm512_permutex2var_ps(
+            _mm512_loadu_ps(table.as_ptr()), index, _mm512_loadu_ps(table.as_ptr().add(LANES)));
+    }
+
+    #[inline(always)]
+    fn any(self, mask: __mmask16) -> bool {
+        mask != 0
     }
 
     /// The tree of `reduce_add`, each step taking two vectors into one: 15 additions and 30

@@ -4,6 +4,8 @@
 //! tiers give the same bits (the payload of a NaN excepted). There is deliberately no fused
 //! multiply-add.
 
+use super::Simd;
+
 /// How many virtual lanes a vector has, on every tier.
 pub(crate) const LANES: usize = 16;
 
@@ -11,6 +13,8 @@ pub(crate) const LANES: usize = 16;
 pub(crate) trait Float: Copy {
     /// Sixteen numbers.
     type F32: Copy;
+    /// Sixteen integers.
+    type I32: Copy;
     /// Sixteen truth values.
     type Mask: Copy;
     /// Whether sixteen accumulators and their operands fit the registers: decides the shape
@@ -50,6 +54,26 @@ pub(crate) trait Float: Copy {
     fn is_nan(self, a: Self::F32) -> Self::Mask;
     /// `mask ? a : b`.
     fn select(self, mask: Self::Mask, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// Whether any lane is true.
+    fn any(self, mask: Self::Mask) -> bool;
+
+    fn int_splat(self, x: i32) -> Self::I32;
+    /// The bits of each number.
+    fn to_bits(self, a: Self::F32) -> Self::I32;
+    fn from_bits(self, a: Self::I32) -> Self::F32;
+    /// Integral values within ±2^31; unspecified otherwise.
+    fn to_int(self, a: Self::F32) -> Self::I32;
+    /// To the nearest number.
+    fn from_int(self, a: Self::I32) -> Self::F32;
+    /// Wraps around.
+    fn int_sub(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    fn int_xor(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    /// a · 2^n, wrapping, of n < 32.
+    fn int_shl(self, a: Self::I32, n: i32) -> Self::I32;
+    /// ⌊a / 2^n⌋ of n < 32.
+    fn int_shr(self, a: Self::I32, n: i32) -> Self::I32;
+    /// The entry of each index in [0, 32); of others an unspecified one.
+    fn lookup(self, table: &[f32; 2 * LANES], index: Self::I32) -> Self::F32;
 
     /// The sums of sixteen vectors: lane `i` is `reduce_add` of `v[i]`.
     fn reduce_add_each(self, v: &[Self::F32; LANES]) -> Self::F32;
@@ -109,7 +133,7 @@ pub(crate) trait Float: Copy {
 
 /// A function of one vector: what a closure would be, but always inlined.
 pub(crate) trait LaneFn: Copy {
-    fn call<S: Float>(self, s: S, v: S::F32) -> S::F32;
+    fn call<S: Simd>(self, s: S, v: S::F32) -> S::F32;
 }
 
 /// Defines unit structs that are [`LaneFn`]s.
@@ -121,7 +145,7 @@ macro_rules! lane_fns {
 
         impl $crate::simd::LaneFn for $name {
             #[inline(always)]
-            fn call<S: $crate::simd::Float>(self, $s: S, $v: S::F32) -> S::F32 {
+            fn call<S: $crate::simd::Simd>(self, $s: S, $v: S::F32) -> S::F32 {
                 $value
             }
         }
@@ -132,7 +156,7 @@ pub(crate) use lane_fns;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::{Kernel, Simd};
+    use crate::simd::Kernel;
     use crate::{Cpu, reference};
     use std::hint::black_box;
 
@@ -145,6 +169,8 @@ mod tests {
         #[inline(always)]
         fn run<S: Simd>(self, s: S) -> Vec<u32> {
             let mut out = Vec::new();
+            let limit = s.splat(2e9);
+            let table = std::array::from_fn(|i| i as f32);
             for (a, b) in self.0.as_chunks::<LANES>().0.iter().zip(self.1.as_chunks::<LANES>().0) {
                 let (x, y) = (s.load(black_box(a)), s.load(black_box(b)));
                 let bits = a.map(|v| (v.to_bits() >> 16) as u16);
@@ -165,6 +191,13 @@ mod tests {
                     s.load_f16(&bits),
                     s.reduce_add_each(&std::array::from_fn(|i| s.mul(x, s.splat(i as f32)))),
                     s.pow2(s.splat(a[0].clamp(-126.0, 127.0).round())),
+                    s.splat(f32::from(u8::from(s.any(s.is_nan(x))))),
+                    s.from_int(s.to_int(s.round(s.select(s.less(s.abs(x), limit), x, limit)))),
+                    s.from_bits(s.int_xor(s.to_bits(x), s.to_bits(y))),
+                    s.from_int(s.int_sub(s.to_bits(x), s.to_bits(y))),
+                    s.from_int(s.int_shr(s.int_sub(s.to_bits(x), s.int_splat(3)), 23)),
+                    s.from_bits(s.int_shl(s.to_bits(x), 5)),
+                    s.lookup(&table, s.to_int(s.round(s.min(s.abs(y), s.splat(31.0))))),
                 ];
                 let mut push =
                     |v: f32| out.push(if v.is_nan() { 0x7fc0_0000 } else { v.to_bits() });

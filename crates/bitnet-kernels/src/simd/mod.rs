@@ -7,6 +7,7 @@
 //! one fixed tree, and no operation is fused, so the results are bit-identical on all tiers.
 
 mod dot;
+mod double;
 pub(crate) mod float;
 mod grouped;
 mod scalar;
@@ -17,6 +18,7 @@ pub(crate) mod avx2;
 pub(crate) mod avx512;
 
 pub(crate) use dot::DotSimd;
+pub(crate) use double::Double;
 pub(crate) use float::{Float, LANES, LaneFn};
 pub(crate) use grouped::{CodeBytes, GroupDot};
 pub(crate) use scalar::Scalar;
@@ -37,4 +39,4 @@ pub(crate) trait Kernel {
 
 /// The instructions of one tier. A value of an implementing type proves that they may be
 /// executed.
-pub(crate) trait Simd: Float + DotSimd + GroupDot + Copy + Send + Sync + 'static {}
+pub(crate) trait Simd: Double + DotSimd + GroupDot + Copy + Send + Sync + 'static {}

@@ -26,6 +26,7 @@ macro_rules! lanewise {
 
 impl Float for Scalar {
     type F32 = [f32; LANES];
+    type I32 = [i32; LANES];
     type Mask = [bool; LANES];
     const WIDE: bool = false;
 
@@ -91,6 +92,61 @@ impl Float for Scalar {
     #[inline(always)]
     fn select(self, mask: Self::Mask, a: Self::F32, b: Self::F32) -> Self::F32 {
         std::array::from_fn(|i| if mask[i] { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
+    fn any(self, mask: Self::Mask) -> bool {
+        mask.into_iter().fold(false, |any, lane| any | lane)
+    }
+
+    #[inline(always)]
+    fn int_splat(self, x: i32) -> Self::I32 {
+        [x; LANES]
+    }
+
+    #[inline(always)]
+    fn to_bits(self, a: Self::F32) -> Self::I32 {
+        a.map(|x| x.to_bits() as i32)
+    }
+
+    #[inline(always)]
+    fn from_bits(self, a: Self::I32) -> Self::F32 {
+        a.map(|x| f32::from_bits(x as u32))
+    }
+
+    #[inline(always)]
+    fn to_int(self, a: Self::F32) -> Self::I32 {
+        a.map(|x| x as i32)
+    }
+
+    #[inline(always)]
+    fn from_int(self, a: Self::I32) -> Self::F32 {
+        a.map(|x| x as f32)
+    }
+
+    #[inline(always)]
+    fn int_sub(self, a: Self::I32, b: Self::I32) -> Self::I32 {
+        std::array::from_fn(|i| a[i].wrapping_sub(b[i]))
+    }
+
+    #[inline(always)]
+    fn int_xor(self, a: Self::I32, b: Self::I32) -> Self::I32 {
+        std::array::from_fn(|i| a[i] ^ b[i])
+    }
+
+    #[inline(always)]
+    fn int_shl(self, a: Self::I32, n: i32) -> Self::I32 {
+        a.map(|x| x << n)
+    }
+
+    #[inline(always)]
+    fn int_shr(self, a: Self::I32, n: i32) -> Self::I32 {
+        a.map(|x| x >> n)
+    }
+
+    #[inline(always)]
+    fn lookup(self, table: &[f32; 2 * LANES], index: Self::I32) -> Self::F32 {
+        index.map(|i| table[i as usize % (2 * LANES)])
     }
 
     #[inline(always)]
