@@ -13,7 +13,7 @@ const WIDTH: f32 = 11.0 / 64.0;
 /// Where the table ends: Φ(−a) · a is less than a quarter of the last digit of a.
 const END: f32 = 32.0 * WIDTH;
 
-/// x Φ(x), within 2 units in the last place; NaN for −∞.
+/// x Φ(x), within 3 units in the last place; NaN for −∞.
 #[inline(always)]
 pub(super) fn gelu<S: Simd>(s: S, x: S::F32) -> S::F32 {
     // (The operand order of min lets NaN through.)
@@ -42,8 +42,8 @@ fn below<S: Simd>(s: S, x: S::F32) -> S::F32 {
     wide::nan_at_minus_infinity(s, x, y)
 }
 
-/// Φ(−a) = p(a − middle) of each interval, minimax by Remez with a relative error below 2⁻²⁶: the
-/// highest coefficients first.
+/// Φ(−a) = p(a − middle) of each interval, minimax with a relative error below 2⁻²⁶, the highest
+/// coefficients first; `scripts/minimax.py` computes them.
 #[rustfmt::skip]
 const TAIL: [[f32; 2 * LANES]; 7] = [
     [
