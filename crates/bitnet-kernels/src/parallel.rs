@@ -1,8 +1,10 @@
 //! The one thread pool of the process: splits a range into pieces of a fixed grain.
 //!
-//! Pieces are cut by shape only and claimed through one counter, so which thread computes a
-//! piece is chance but what the pieces are is not: results never depend on the number of
-//! threads. The caller works too and never waits for a worker that has not started: a region
+//! Pieces are cut by shape only, so which thread computes a piece is chance but what the pieces are
+//! is not: results never depend on the number of threads. Each thread has a stretch of the pieces
+//! that it takes first, the same one in every region of as many pieces, and helps with the others'
+//! when it is done: what it wrote last time is still in its cache, and not in that of another core.
+//! The caller works too and never waits for a worker that has not started: a region
 //! costs a few hundred nanoseconds while the workers are awake, and a worker that is
 //! descheduled, or lost in a `fork`, costs nothing but its help. Nested regions, and regions
 //! opened while another thread's region runs, execute inline on their caller.
@@ -208,28 +210,47 @@ const ACTIVE: u64 = 0xffff;
 const PLACE_ONE: u64 = 1 << 16;
 const PLACES: u64 = 0xffff << 16;
 
+/// Stretches that the pieces of a region are cut into, at most; further threads begin where others
+/// do.
+const MAX_STRETCHES: usize = 16;
+
 /// A region's work, on its caller's stack.
 struct Job<'a> {
     piece: &'a (dyn Fn(usize) + Sync),
     pieces: usize,
-    next: Padded<AtomicUsize>,
+    stretches: usize,
+    /// The first piece of each stretch that nobody has claimed.
+    next: [Padded<AtomicUsize>; MAX_STRETCHES],
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
-impl Job<'_> {
-    /// Claims and computes pieces until none is left. Does not unwind.
-    fn work(&self) {
+impl<'a> Job<'a> {
+    fn new(piece: &'a (dyn Fn(usize) + Sync), pieces: usize, threads: usize) -> Self {
+        let stretches = threads.min(MAX_STRETCHES);
+        let next = std::array::from_fn(|n| Padded(AtomicUsize::new(start(pieces, stretches, n))));
+        Job { piece, pieces, stretches, next, panic: Mutex::new(None) }
+    }
+
+    /// Claims and computes pieces until none is left, those of the thread's own stretch first. Does
+    /// not unwind.
+    fn work(&self, thread: usize) {
         let result = catch_unwind(AssertUnwindSafe(|| {
-            loop {
-                let index = self.next.0.fetch_add(1, Ordering::Relaxed);
-                if index >= self.pieces {
-                    break;
+            for n in 0..self.stretches {
+                let stretch = (thread + n) % self.stretches;
+                let end = start(self.pieces, self.stretches, stretch + 1);
+                loop {
+                    let index = self.next[stretch].0.fetch_add(1, Ordering::Relaxed);
+                    if index >= end {
+                        break;
+                    }
+                    (self.piece)(index);
                 }
-                (self.piece)(index);
             }
         }));
         if let Err(payload) = result {
-            self.next.0.store(self.pieces, Ordering::Relaxed);
+            for next in &self.next {
+                next.0.store(self.pieces, Ordering::Relaxed);
+            }
             let mut first = lock(&self.panic);
             if first.is_none() {
                 *first = Some(payload);
@@ -239,6 +260,12 @@ impl Job<'_> {
             }
         }
     }
+}
+
+/// The first piece of a stretch: all are equally long, but for one piece.
+fn start(pieces: usize, stretches: usize, stretch: usize) -> usize {
+    let (length, longer) = (pieces / stretches, pieces % stretches);
+    stretch * length + stretch.min(longer)
 }
 
 impl Pool {
@@ -252,14 +279,14 @@ impl Pool {
         };
         while *workers < helpers {
             let builder = std::thread::Builder::new().name(format!("bitnet-{}", *workers + 1));
-            if builder.spawn(move || self.worker()).is_err() {
+            let thread = *workers + 1;
+            if builder.spawn(move || self.worker(thread)).is_err() {
                 break; // the system gives no more threads: the region works with fewer
             }
             *workers += 1;
         }
 
-        let next = Padded(AtomicUsize::new(0));
-        let job = Job { piece, pieces, next, panic: Mutex::new(None) };
+        let job = Job::new(piece, pieces, helpers + 1);
         // The lifetime is erased here. Workers dereference the pointer only between entering
         // (`enter` took a place) and leaving, and `job` lives until none can do either.
         self.job.store(ptr::from_ref(&job).cast_mut().cast(), Ordering::Relaxed);
@@ -276,7 +303,7 @@ impl Pool {
         }
 
         IN_REGION.set(true);
-        job.work();
+        job.work(0);
         IN_REGION.set(false);
 
         // From here no worker can enter; those inside are waited for.
@@ -292,8 +319,8 @@ impl Pool {
         true
     }
 
-    /// A worker's life: enter regions, spin a while, sleep.
-    fn worker(&self) {
+    /// The life of a worker, the `thread`-th beside the caller: enter regions, spin a while, sleep.
+    fn worker(&self, thread: usize) {
         IN_REGION.set(true);
         let mut last_epoch = 0;
         loop {
@@ -307,7 +334,7 @@ impl Pool {
             }
             // SAFETY: `enter` counted this worker as active, and the region's caller keeps
             // the job alive until `active` is zero.
-            unsafe { &*self.job.load(Ordering::Relaxed) }.work();
+            unsafe { &*self.job.load(Ordering::Relaxed) }.work(thread);
             self.state.0.fetch_sub(ACTIVE_ONE, Ordering::Release);
         }
     }
