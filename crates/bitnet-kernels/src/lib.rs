@@ -29,6 +29,7 @@ pub mod rope;
 mod simd;
 pub mod ternary;
 pub mod tiled;
+pub mod transpose;
 
 pub use dispatch::{Cpu, Isa};
 pub use quantized::{OperandError, QUANTIZED_ROW_ALIGN, QuantizedRows};

@@ -5,8 +5,15 @@
 //! number when it is broadcast there, and a small gathered copy otherwise. Axes that lie in a
 //! row for all operands are merged first, so a contiguous tensor is one span. A walk can begin
 //! at any element: threads split the output.
+//!
+//! Where the neighbours of an operand lie along the axis before the innermost (a transposed matrix),
+//! the walk goes by tiles of a few rows, and the operand is transposed a tile at a time.
 
+use std::ops::Range;
+
+use bitnet_kernels::Cpu;
 use bitnet_kernels::elementwise::Operand;
+use bitnet_kernels::transpose::{Columns, transpose};
 use smallvec::{SmallVec, smallvec};
 
 use crate::TensorShape;
@@ -14,6 +21,11 @@ use crate::layout::Layout;
 
 /// The longest span of an operand whose elements are not neighbours.
 const GATHER: usize = 256;
+
+/// Rows and columns of a tile; of smaller axes there are none.
+const TILE_ROWS: usize = 32;
+const TILE_COLUMNS: usize = 128;
+const TILED: usize = 8;
 
 /// `N` operands walked together over a shape that all of them broadcast to.
 pub(super) struct Spans<const N: usize> {
@@ -27,6 +39,16 @@ pub(super) struct Span<const N: usize> {
     offsets: [usize; N],
     strides: [isize; N],
     length: usize,
+    tile: Option<TileRow<N>>,
+}
+
+/// Which row of a tile a span is.
+#[derive(Clone, Copy)]
+struct TileRow<const N: usize> {
+    row: usize,
+    rows: usize,
+    /// The distance from each row to the next.
+    down: [isize; N],
 }
 
 impl<const N: usize> Spans<N> {
@@ -67,6 +89,8 @@ impl<const N: usize> Spans<N> {
 
     /// [`walk`](Self::walk) with all elements of each operand moved by a distance in its storage:
     /// one set of spans serves for many parts of a tensor.
+    ///
+    /// Spans come in order, but for those of tiles.
     pub(super) fn walk_displaced(
         &self,
         displacement: [isize; N],
@@ -74,7 +98,67 @@ impl<const N: usize> Spans<N> {
         length: usize,
         mut body: impl FnMut(usize, &Span<N>),
     ) {
+        let Some(((height, down), (inner, strides))) = self.tiles() else {
+            return self.walk_lines(displacement, start, start..start + length, &mut body);
+        };
+        let end = start + length;
+        // Whole rows are walked by tiles, the parts of rows before and behind as they are.
+        let first = start.next_multiple_of(inner).min(end);
+        self.walk_lines(displacement, start, start..first, &mut body);
+        let (mut row, last) = (first / inner, end / inner);
+        while row < last {
+            let rows = TILE_ROWS.min(last - row).min(height - row % height);
+            let base = self.line(displacement, row);
+            for column in (0..inner).step_by(TILE_COLUMNS) {
+                for r in 0..rows {
+                    let span = Span {
+                        offsets: std::array::from_fn(|i| {
+                            let place = r as isize * down[i] + column as isize * strides[i];
+                            (base[i] + place) as usize
+                        }),
+                        strides,
+                        length: TILE_COLUMNS.min(inner - column),
+                        tile: Some(TileRow { row: r, rows, down }),
+                    };
+                    body((row + r) * inner + column - start, &span);
+                }
+            }
+            row += rows;
+        }
+        self.walk_lines(displacement, start, first.max(last * inner)..end, &mut body);
+    }
+
+    /// The last two axes, where an operand's neighbours lie along the first of them.
+    #[allow(clippy::type_complexity)] // two axes
+    fn tiles(&self) -> Option<((usize, [isize; N]), (usize, [isize; N]))> {
+        let [.., outer, inner] = &self.axes[..] else { return None };
+        let is_crossed = |i| outer.1[i] == 1 && !matches!(inner.1[i], 0 | 1);
+        let large = outer.0 >= TILED && inner.0 >= TILED;
+        (large && (0..N).any(is_crossed)).then_some((*outer, *inner))
+    }
+
+    /// Where a line along the innermost axis begins, numbered in row-major order.
+    fn line(&self, displacement: [isize; N], mut number: usize) -> [isize; N] {
+        let mut base = std::array::from_fn(|i| self.offsets[i] as isize + displacement[i]);
+        for (size, strides) in self.axes.iter().rev().skip(1) {
+            for i in 0..N {
+                base[i] += (number % size) as isize * strides[i];
+            }
+            number /= size;
+        }
+        base
+    }
+
+    /// The spans of the elements of `range`; their places are counted from `origin`.
+    fn walk_lines(
+        &self,
+        displacement: [isize; N],
+        origin: usize,
+        range: Range<usize>,
+        body: &mut impl FnMut(usize, &Span<N>),
+    ) {
         let Some((&(inner, strides), outer)) = self.axes.split_last() else { return };
+        let (start, length) = (range.start, range.len());
         if length == 0 {
             return;
         }
@@ -87,17 +171,13 @@ impl<const N: usize> Spans<N> {
             rest /= outer[axis].0;
         }
         let mut within = start % inner;
-        let mut base: [isize; N] = std::array::from_fn(|i| {
-            let sum: isize =
-                index.iter().zip(outer).map(|(&at, axis)| at as isize * axis.1[i]).sum();
-            self.offsets[i] as isize + displacement[i] + sum
-        });
+        let mut base = self.line(displacement, start / inner);
         let mut done = 0;
         while done < length {
             let count = (inner - within).min(length - done).min(limit);
             let offsets =
                 std::array::from_fn(|i| (base[i] + within as isize * strides[i]) as usize);
-            body(done, &Span { offsets, strides, length: count });
+            body(start - origin + done, &Span { offsets, strides, length: count, tile: None });
             done += count;
             within += count;
             if within == inner {
@@ -127,7 +207,8 @@ impl<const N: usize> Span<N> {
         self.length
     }
 
-    /// The elements of operand `i` in `data`, gathered into `scratch` when they must be.
+    /// The elements of operand `i` in `data`, gathered into `scratch` when they must be. Called for
+    /// every span of a walk with the same scratch, which holds the operand's tile.
     pub(super) fn operand<'a, T: Copy>(
         &self,
         i: usize,
@@ -139,6 +220,9 @@ impl<const N: usize> Span<N> {
             0 => Operand::Scalar(data[offset]),
             1 => Operand::Slice(&data[offset..][..self.length]),
             stride => {
+                if let Some(tile) = self.tile.filter(|tile| tile.down[i] == 1) {
+                    return Operand::Slice(tile_row(tile.row, tile.rows, self, i, data, scratch));
+                }
                 scratch.0.clear();
                 scratch.0.extend(
                     (0..self.length as isize)
@@ -148,6 +232,24 @@ impl<const N: usize> Span<N> {
             }
         }
     }
+}
+
+/// A row of a tile whose columns lie in rows; the first brings the whole tile.
+fn tile_row<'a, T: Copy, const N: usize>(
+    row: usize,
+    rows: usize,
+    span: &Span<N>,
+    i: usize,
+    data: &'a [T],
+    scratch: &'a mut Scratch<T>,
+) -> &'a [T] {
+    let (offset, columns) = (span.offsets[i], span.length);
+    if row == 0 {
+        scratch.0.resize(rows * columns, data[offset]);
+        let view = Columns { data, offset, stride: span.strides[i], rows, columns };
+        transpose(Cpu::best(), view, &mut scratch.0, columns);
+    }
+    &scratch.0[row * columns..][..columns]
 }
 
 /// Room for gathered elements.
@@ -198,6 +300,32 @@ mod tests {
                     }
                 });
                 assert_eq!(seen, expected[start..start + length]);
+            }
+        }
+    }
+
+    #[test]
+    fn tiles_have_every_element_once() {
+        // [2, 70, 150] of which the last two axes are exchanged, beside a contiguous operand.
+        let shape = TensorShape::from([2, 70, 150]);
+        let crossed = Layout::contiguous([2, 150, 70].into()).permute(&[0, 2, 1]);
+        let contiguous = Layout::contiguous(shape.clone());
+        let data: Vec<usize> = (0..shape.iter().product()).collect();
+        let spans = Spans::new(&shape, [&crossed, &contiguous]);
+        for (start, length) in [(0, data.len()), (1, 0), (7, 100), (149, 302), (3000, 12_345)] {
+            let mut seen = vec![None; length];
+            let (mut scratch, mut other) = (Scratch::new(), Scratch::new());
+            spans.walk(start, length, |at, span| {
+                let a = span.operand(0, &data, &mut scratch);
+                let b = span.operand(1, &data, &mut other);
+                for k in 0..span.length() {
+                    assert_eq!(seen[at + k].replace([a.at(k), b.at(k)]), None);
+                }
+            });
+            for (k, seen) in seen.into_iter().enumerate() {
+                let n = start + k;
+                let (b, r, c) = (n / 10_500, n / 150 % 70, n % 150);
+                assert_eq!(seen, Some([b * 10_500 + c * 70 + r, n]));
             }
         }
     }
