@@ -4,7 +4,11 @@
 //! bits depend on the instruction set, and on the whole shape. They do not depend on the
 //! number of threads.
 
+use super::few_rows;
+use super::linear::{Weights, linear};
+use crate::Cpu;
 use crate::parallel::{self, SharedMut};
+use crate::transpose::{Columns, transpose};
 
 /// A strided view of a matrix.
 ///
@@ -71,6 +75,11 @@ pub trait MatmulElement: Copy + Send + Sync + sealed::Sealed + 'static {
     const ZERO: Self;
     #[doc(hidden)]
     const ONE: Self;
+    /// The product with a column or of a few rows, where a kernel reads the large operand once.
+    #[doc(hidden)]
+    fn multiply_slender(_a: Matrix<'_, Self>, _b: Matrix<'_, Self>, _out: &mut [Self]) -> bool {
+        false
+    }
 }
 
 mod sealed {
@@ -83,6 +92,20 @@ mod sealed {
 impl MatmulElement for f32 {
     const ZERO: f32 = 0.0;
     const ONE: f32 = 1.0;
+
+    fn multiply_slender(a: Matrix<'_, f32>, b: Matrix<'_, f32>, out: &mut [f32]) -> bool {
+        if few_rows::multiply(Cpu::best(), a, b, out) {
+            return true;
+        }
+        let (m, k) = (a.rows, a.cols);
+        let lies_in_rows = a.col_stride == 1 && (a.row_stride == k as isize || m == 1);
+        if b.cols != 1 || !lies_in_rows || (b.row_stride != 1 && k != 1) {
+            return false;
+        }
+        let (weights, x) = (&a.data[a.offset..][..m * k], &b.data[b.offset..][..k]);
+        linear(Cpu::best(), x, k, Weights::F32(weights), None, out);
+        true
+    }
 }
 
 impl MatmulElement for f64 {
@@ -92,6 +115,14 @@ impl MatmulElement for f64 {
 
 /// Rows and columns of the blocks that are handed to threads.
 const BLOCK: usize = 256;
+
+/// Rows of the blocks of a product that would be one block: two threads share it, for the price of
+/// the right operand packed twice.
+const HALF_BLOCK: usize = 128;
+
+/// Rows of the left operand from which on a right operand whose columns lie in rows is transposed
+/// first: `gemm` packs it slowly.
+const TRANSPOSED: usize = 32;
 
 /// Products below which everything stays on the calling thread.
 const SMALL: usize = 1 << 18;
@@ -123,9 +154,37 @@ pub fn matmul<T: MatmulElement>(a: Matrix<'_, T>, b: Matrix<'_, T>, out: &mut [T
         out.fill(T::ZERO);
         return;
     }
-    // Blocks of at most BLOCK × BLOCK; one block when the whole is small.
+    if T::multiply_slender(a, b, out) {
+        return;
+    }
+    if b.row_stride == 1 && b.col_stride != 1 && m >= TRANSPOSED {
+        let rows = rows_of(b);
+        return blocks(a, Matrix::row_major(&rows, k, n), out);
+    }
+    blocks(a, b, out);
+}
+
+/// The elements in row-major order, of a matrix whose columns have them side by side.
+fn rows_of<T: MatmulElement>(b: Matrix<'_, T>) -> Vec<T> {
+    const ROWS: usize = 64;
+    let mut rows = vec![T::ZERO; b.rows * b.cols];
+    parallel::for_each_chunk_mut(&mut rows, ROWS * b.cols, |piece, out| {
+        let (offset, rows) = (b.offset + piece * ROWS, out.len() / b.cols);
+        let view = Columns { data: b.data, offset, stride: b.col_stride, rows, columns: b.cols };
+        transpose(Cpu::best(), view, out, b.cols);
+    });
+    rows
+}
+
+/// The product by blocks of at most `BLOCK` × `BLOCK`; one block when the whole is small.
+fn blocks<T: MatmulElement>(a: Matrix<'_, T>, b: Matrix<'_, T>, out: &mut [T]) {
+    let (m, k, n) = (a.rows, a.cols, b.cols);
     let small = m.saturating_mul(n).saturating_mul(k) <= SMALL;
-    let (rows, cols) = if small { (m, n) } else { (m.min(BLOCK), n.min(BLOCK)) };
+    let (rows, cols) = match (m, n) {
+        _ if small => (m, n),
+        (HALF_BLOCK..=BLOCK, ..=BLOCK) => (HALF_BLOCK, n),
+        _ => (m.min(BLOCK), n.min(BLOCK)),
+    };
     let across = n.div_ceil(cols);
     let out = SharedMut::of(out);
     parallel::for_each(m.div_ceil(rows) * across, 1, |piece| {
@@ -167,9 +226,15 @@ mod tests {
 
     #[test]
     fn strided_views_match_the_definition() {
-        for (m, k, n) in
-            [(1, 1, 1), (3, 5, 2), (17, 33, 65), (300, 70, 300), (1, 600, 700), (4, 0, 3)]
-        {
+        for (m, k, n) in [
+            (1, 1, 1),
+            (3, 5, 2),
+            (17, 33, 65),
+            (300, 70, 300),
+            (1, 600, 700),
+            (4, 0, 3),
+            (200, 77, 1),
+        ] {
             let a = reference::uniform(m * k, 1);
             let b = reference::uniform(k * n, 2);
             // The same numbers, transposed and with the rows backwards.

@@ -1,10 +1,13 @@
 //! Dense products: linear layers and general matrix multiplication.
 
+mod few_rows;
+mod half;
 mod integer;
 mod linear;
 mod matmul;
 pub(crate) mod tile;
 
-pub use integer::{Half, Ring, matmul_half, matmul_integer};
+pub use half::{Half, matmul_half};
+pub use integer::{Ring, matmul_integer};
 pub use linear::{Weights, linear};
 pub use matmul::{MatmulElement, Matrix, matmul};
