@@ -9,8 +9,8 @@ mod rows;
 
 pub use columns::add_rows;
 pub use extreme::{argmax, argmin, max, min};
+pub use rows::{layer_norm_rows, rms_norm_rows, softmax_rows};
 pub(crate) use rows::{mean_square, row_grain};
-pub use rows::{rms_norm_rows, softmax_rows};
 
 use crate::elementwise::math;
 use crate::simd::float::lane_fns;
@@ -49,6 +49,75 @@ pub fn mean(cpu: Cpu, x: &[f32]) -> f32 {
 /// ```
 pub fn sum_abs(cpu: Cpu, x: &[f32]) -> f64 {
     sum_f64(cpu, Term::Abs, x)
+}
+
+/// The variance of the population, or with `ddof` of a sample; NaN where too few numbers are.
+///
+/// The deviations are of the mean rounded to `f32`, and their own mean corrects that: within 10⁻⁶ of
+/// the exact variance, relatively.
+///
+/// ```
+/// use bitnet_kernels::{Cpu, reduce};
+/// assert_eq!(reduce::variance(Cpu::best(), &[1.0, 3.0], 0), 1.0);
+/// assert_eq!(reduce::variance(Cpu::best(), &[1.0, 3.0], 1), 2.0);
+/// ```
+pub fn variance(cpu: Cpu, x: &[f32], ddof: usize) -> f64 {
+    let count = x.len() as f64;
+    let mean = (sum_f64(cpu, Term::Value, x) / count) as f32;
+    let [sum, squares] = if x.len() <= SPAN {
+        cpu.run(Deviations { x, mean })
+    } else {
+        let mut parts = vec![[0.0; 2]; x.len().div_ceil(SPAN)];
+        parallel::for_each_chunk_mut(&mut parts, 1, |span, part| {
+            let x = &x[span * SPAN..x.len().min((span + 1) * SPAN)];
+            part[0] = cpu.run(Deviations { x, mean });
+        });
+        parts.iter().fold([0.0; 2], |a, b| [a[0] + b[0], a[1] + b[1]])
+    };
+    (squares - sum * sum / count) / (count - ddof as f64).max(0.0)
+}
+
+/// The sum of the deviations from a mean, and of their squares.
+struct Deviations<'a> {
+    x: &'a [f32],
+    mean: f32,
+}
+
+impl Kernel for Deviations<'_> {
+    type Output = [f64; 2];
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> [f64; 2] {
+        deviations(s, self.x, self.mean)
+    }
+}
+
+#[inline(always)]
+fn deviations<S: Simd>(s: S, x: &[f32], mean: f32) -> [f64; 2] {
+    let mut total = [0.0; 2];
+    let center = s.splat(mean);
+    for block in x.chunks(BLOCK) {
+        let (mut sums, mut squares) = ([s.splat(0.0); 4], [s.splat(0.0); 4]);
+        let (quads, tail) = block.as_chunks::<{ 4 * LANES }>();
+        for quad in quads {
+            let quad = quad.as_chunks::<LANES>().0;
+            for i in 0..4 {
+                let deviation = s.sub(s.load(&quad[i]), center);
+                sums[i] = s.add(sums[i], deviation);
+                squares[i] = s.add(squares[i], s.mul(deviation, deviation));
+            }
+        }
+        for (i, part) in tail.chunks(LANES).enumerate() {
+            let deviation = s.sub(s.load_partial(part, mean), center);
+            sums[i] = s.add(sums[i], deviation);
+            squares[i] = s.add(squares[i], s.mul(deviation, deviation));
+        }
+        for (total, parts) in total.iter_mut().zip([sums, squares]) {
+            let halves = [s.add(parts[0], parts[1]), s.add(parts[2], parts[3])];
+            *total += f64::from(s.reduce_add(s.add(halves[0], halves[1])));
+        }
+    }
+    total
 }
 
 /// The mean of the absolute values, in `f64`; NaN for no numbers.
@@ -174,6 +243,27 @@ mod tests {
         }
         assert!(mean(Cpu::best(), &[]).is_nan());
         assert_eq!(mean(Cpu::best(), &[1.0, 2.0]), 1.5);
+    }
+
+    #[test]
+    fn variances_are_accurate_and_the_same_on_all_tiers() {
+        for len in [2, 17, 64, 1000, 1025, SPAN + 1, 1_000_000] {
+            for offset in [0.0, 1000.0] {
+                let x = reference::uniform(len, 7);
+                let x: Vec<f32> = x.iter().map(|v| v + offset).collect();
+                let mean = x.iter().map(|&v| f64::from(v)).sum::<f64>() / len as f64;
+                let squares: f64 = x.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum();
+                for ddof in [0, 1] {
+                    let exact = squares / (len - ddof) as f64;
+                    let of = |&cpu: &Cpu| variance(cpu, &x, ddof);
+                    let all: Vec<f64> = Cpu::available().iter().map(of).collect();
+                    assert!(all.iter().all(|v| v.to_bits() == all[0].to_bits()));
+                    assert!((all[0] - exact).abs() <= 1e-6 * exact, "{len}: {} {exact}", all[0]);
+                }
+            }
+        }
+        assert!(variance(Cpu::best(), &[1.0], 1).is_nan());
+        assert!(variance(Cpu::best(), &[1.0, f32::INFINITY], 0).is_nan());
     }
 
     #[test]

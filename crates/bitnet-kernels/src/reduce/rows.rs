@@ -1,6 +1,6 @@
 //! Row functions: RMS normalization and softmax. A row depends on nothing but itself.
 
-use super::{Square, Value, sum_lanes};
+use super::{Square, Value, blocks, deviations, sum_lanes};
 use crate::Cpu;
 use crate::elementwise::math;
 use crate::parallel::{self, SharedMut};
@@ -44,6 +44,34 @@ pub fn softmax_rows(cpu: Cpu, x: &[f32], cols: usize, out: &mut [f32]) {
     rows(cpu, x, cols, out, RowFn::Softmax);
 }
 
+/// Normalization of each row by its mean and variance:
+/// `out = (x − mean) / √(variance + eps) · weight + bias`.
+///
+/// # Panics
+/// As [`rms_norm_rows`]; `bias` has `cols` numbers too.
+///
+/// ```
+/// use bitnet_kernels::{Cpu, reduce};
+/// let mut out = [0.0; 2];
+/// reduce::layer_norm_rows(Cpu::best(), &[3.0, 5.0], 2, [&[1.0, 2.0], &[0.5; 2]], 0.0, &mut out);
+/// assert_eq!(out, [-0.5, 2.5]);
+/// ```
+pub fn layer_norm_rows(
+    cpu: Cpu,
+    x: &[f32],
+    cols: usize,
+    [weight, bias]: [&[f32]; 2],
+    eps: f64,
+    out: &mut [f32],
+) {
+    check_rows("layer_norm_rows", x, cols, out);
+    assert!(
+        weight.len() == cols && bias.len() == cols,
+        "layer_norm_rows: weight or bias is not as long as a row"
+    );
+    rows(cpu, x, cols, out, RowFn::LayerNorm { weight, bias, eps });
+}
+
 fn check_rows(name: &str, x: &[f32], cols: usize, out: &[f32]) {
     assert!(
         cols > 0 && x.len().is_multiple_of(cols),
@@ -61,6 +89,7 @@ pub(crate) fn row_grain(cols: usize) -> usize {
 #[derive(Clone, Copy)]
 enum RowFn<'a> {
     RmsNorm { weight: &'a [f32], eps: f32 },
+    LayerNorm { weight: &'a [f32], bias: &'a [f32], eps: f64 },
     Softmax,
 }
 
@@ -94,6 +123,11 @@ impl Kernel for Rows<'_> {
                     rms_norm(s, x, weight, eps, out);
                 }
             }
+            RowFn::LayerNorm { weight, bias, eps } => {
+                for (x, out) in rows {
+                    layer_norm(s, x, weight, bias, eps, out);
+                }
+            }
             RowFn::Softmax => {
                 for (x, out) in rows {
                     softmax(s, x, out);
@@ -120,18 +154,59 @@ fn rms_norm<S: Simd>(s: S, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32])
 }
 
 #[inline(always)]
+fn layer_norm<S: Simd>(s: S, x: &[f32], weight: &[f32], bias: &[f32], eps: f64, out: &mut [f32]) {
+    let count = x.len() as f64;
+    let mean = (blocks(s, x, 0.0, Value) / count) as f32;
+    let [sum, squares] = deviations(s, x, mean);
+    // What the mean lost by rounding is the mean of the deviations.
+    let rest = sum / count;
+    let factor = 1.0 / (squares / count - rest * rest + eps).sqrt();
+    let (mean, shift) = (s.splat(mean), s.splat((-rest * factor) as f32));
+    let factor = s.splat(factor as f32);
+    let parameters = weight.chunks(LANES).zip(bias.chunks(LANES));
+    for (out, (x, (weight, bias))) in out.chunks_mut(LANES).zip(x.chunks(LANES).zip(parameters)) {
+        let (x, weight) = (s.load_partial(x, 0.0), s.load_partial(weight, 0.0));
+        let normed = s.add(s.mul(s.sub(x, mean), factor), shift);
+        s.store_partial(s.add(s.mul(normed, weight), s.load_partial(bias, 0.0)), out);
+    }
+}
+
+#[inline(always)]
 fn softmax<S: Simd>(s: S, x: &[f32], out: &mut [f32]) {
-    let mut largest = s.splat(f32::NEG_INFINITY);
-    for part in x.chunks(LANES) {
-        largest = s.max(s.load_partial(part, f32::NEG_INFINITY), largest);
+    let mut largest = [s.splat(f32::NEG_INFINITY); 4];
+    let (quads, tail) = x.as_chunks::<{ 4 * LANES }>();
+    for quad in quads {
+        for (largest, x) in largest.iter_mut().zip(quad.as_chunks::<LANES>().0) {
+            *largest = s.max(s.load(x), *largest);
+        }
     }
+    for part in tail.chunks(LANES) {
+        largest[0] = s.max(s.load_partial(part, f32::NEG_INFINITY), largest[0]);
+    }
+    let largest = s.max(s.max(largest[0], largest[1]), s.max(largest[2], largest[3]));
     let largest = s.splat(s.reduce_max(largest));
-    for (out, x) in out.chunks_mut(LANES).zip(x.chunks(LANES)) {
-        s.store_partial(math::exp(s, s.sub(s.load_partial(x, 0.0), largest)), out);
+    // The exponentials, and their sum in the order of `sum_lanes`.
+    let mut sums = [s.splat(0.0); 4];
+    let (out_quads, out_tail) = out.as_chunks_mut::<{ 4 * LANES }>();
+    for (out, quad) in out_quads.iter_mut().zip(quads) {
+        let (out, quad) = (out.as_chunks_mut::<LANES>().0, quad.as_chunks::<LANES>().0);
+        for i in 0..4 {
+            let power = math::exp(s, s.sub(s.load(&quad[i]), largest));
+            s.store(power, &mut out[i]);
+            sums[i] = s.add(sums[i], power);
+        }
     }
-    let sum = s.splat(sum_lanes(s, out, 0.0, Value));
+    for (i, (out, x)) in out_tail.chunks_mut(LANES).zip(tail.chunks(LANES)).enumerate() {
+        // Lanes beyond the end add e^−∞.
+        let x = s.load_partial(x, f32::NEG_INFINITY);
+        let power = math::exp(s, s.sub(x, largest));
+        s.store_partial(power, out);
+        sums[i] = s.add(sums[i], power);
+    }
+    let sum = s.reduce_add(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])));
+    let factor = s.splat(1.0 / sum);
     for out in out.chunks_mut(LANES) {
-        s.store_partial(s.div(s.load_partial(out, 0.0), sum), out);
+        s.store_partial(s.mul(s.load_partial(out, 0.0), factor), out);
     }
 }
 
@@ -145,21 +220,31 @@ mod tests {
         for cols in LENGTHS.into_iter().filter(|&cols| cols > 0) {
             let x: Vec<f32> = reference::uniform(3 * cols, 1).iter().map(|v| v * 8.0).collect();
             let weight = reference::uniform(cols, 2);
-            let mut first = (vec![0.0; x.len()], vec![0.0; x.len()]);
+            let bias = reference::uniform(cols, 5);
+            let none = || vec![0.0; x.len()];
+            let mut first = (none(), none(), none());
             for &cpu in Cpu::available() {
-                let mut out = (vec![0.0; x.len()], vec![0.0; x.len()]);
+                let mut out = (none(), none(), none());
                 rms_norm_rows(cpu, &x, cols, &weight, 1e-5, &mut out.0);
                 softmax_rows(cpu, &x, cols, &mut out.1);
+                layer_norm_rows(cpu, &x, cols, [&weight, &bias], 1e-5, &mut out.2);
                 if cpu == Cpu::available()[0] {
                     first = out.clone();
                 }
                 assert_eq!(reference::bits(&out.0), reference::bits(&first.0));
                 assert_eq!(reference::bits(&out.1), reference::bits(&first.1));
+                assert_eq!(reference::bits(&out.2), reference::bits(&first.2));
             }
             for (row, x) in x.chunks(cols).enumerate() {
                 let norm = reference::rms_norm(x, &weight, 1e-5);
                 let softmax = reference::softmax(x);
+                let mean = x.iter().map(|&v| f64::from(v)).sum::<f64>() / cols as f64;
+                let squares: f64 = x.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum();
+                let scale = 1.0 / (squares / cols as f64 + 1e-5).sqrt();
                 for i in 0..cols {
+                    let normed = (f64::from(x[i]) - mean) * scale * f64::from(weight[i]);
+                    let exact = normed + f64::from(bias[i]);
+                    assert!((f64::from(first.2[row * cols + i]) - exact).abs() <= 2e-6);
                     let (a, b) = (first.0[row * cols + i], first.1[row * cols + i]);
                     assert!((f64::from(a) - norm[i]).abs() <= 1e-6 * norm[i].abs());
                     assert!((f64::from(b) - softmax[i]).abs() <= 2e-6 * softmax[i] + 1e-44);

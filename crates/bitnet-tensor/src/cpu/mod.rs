@@ -109,10 +109,13 @@ impl Backend for CpuBackend {
             (Op::Cast(_), [x], [out]) => movement::cast(cpu, x, out),
             (Op::Copy(_), [x], [out]) => movement::copy(x, out),
             (Op::Softmax(_), [x], [out]) => neural::softmax(cpu, x, out),
+            (Op::LayerNorm(op), [x, weight, bias], [out]) => {
+                neural::layer_norm(cpu, x, [weight, bias], op.eps, out)
+            }
             (Op::RmsNorm(op), [x, weight], [out]) => neural::rms_norm(cpu, x, weight, op.eps, out),
             (Op::Reduce(op), [x], [out]) => reduction::reduce(cpu, op, x, out),
             (Op::ArgExtreme(op), [x], [out]) => reduction::arg_extreme(cpu, op, x, out),
-            (Op::Variance(op), [x], [out]) => reduction::variance(op, x, out),
+            (Op::Variance(op), [x], [out]) => reduction::variance(cpu, op, x, out),
             (Op::Norm(op), [x], [out]) => reduction::norm(op, x, out),
             (Op::LogSumExp(op), [x], [out]) => reduction::logsumexp(cpu, op, x, out),
             (Op::Cumulative(op), [x], outputs) => reduction::cumulative(op, x, outputs),

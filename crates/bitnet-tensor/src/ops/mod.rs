@@ -231,6 +231,8 @@ operations! {
     Gate,
     /// Exponentials that sum to one along an axis.
     Softmax,
+    /// Normalisation by mean and variance along the last axis.
+    LayerNorm,
     /// Root mean square normalisation.
     RmsNorm,
     /// Root mean square normalisation, then quantization.

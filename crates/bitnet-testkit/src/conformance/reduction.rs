@@ -5,11 +5,11 @@ mod order;
 mod reduce;
 mod spread;
 
-use bitnet_tensor::{BitNetTensor, Result};
+use bitnet_tensor::{BitNetDType, BitNetTensor, Result};
 
 use super::{Case, parts};
 use crate::random::layouts;
-use crate::{Random, Tolerance};
+use crate::{Kind, Random, Tolerance};
 
 const EPS: f32 = 1e-5;
 
@@ -76,10 +76,14 @@ fn norms(cases: &mut Vec<Case>) -> Result<()> {
         &[2, 0],
     ] {
         let weight = random.floats(&shape[shape.len() - 1..])?;
-        norm(cases, format!("{shape:?}"), random.floats(shape)?, weight);
+        let (x, bias) = (random.floats(shape)?, random.floats(&shape[shape.len() - 1..])?);
+        layer_norm(cases, format!("{shape:?}"), vec![x.clone(), weight.clone(), bias]);
+        norm(cases, format!("{shape:?}"), x, weight);
     }
     for (layout, x) in layouts(&random.floats(&[3, 4, 17])?)? {
         for (other, weight) in layouts(&random.floats(&[17])?)? {
+            let operands = vec![x.clone(), weight.clone(), weight.neg()?];
+            layer_norm(cases, format!("{layout} weight {other}"), operands);
             norm(cases, format!("{layout} weight {other}"), x.clone(), weight);
         }
     }
@@ -93,6 +97,15 @@ fn norms(cases: &mut Vec<Case>) -> Result<()> {
     let special = BitNetTensor::from_slice(special.as_flattened(), [5, 3])?;
     norm(cases, "special".into(), special, BitNetTensor::from_vec(vec![1.0f32, -0.5, 2.0], [3])?);
     Ok(())
+}
+
+/// `operands`: rows, weight and bias.
+fn layer_norm(cases: &mut Vec<Case>, name: String, operands: Vec<BitNetTensor>) {
+    let tolerance = Tolerance::of(Kind::Layer, BitNetDType::F32);
+    cases.push(Case::new(format!("layer_norm {name}"), tolerance, operands, |x| {
+        let size = x[1].element_count();
+        Ok(vec![x[0].layer_norm(&[size], Some(&x[1]), Some(&x[2]), f64::from(EPS))?])
+    }));
 }
 
 /// The norm against the reference, and the fused norm and quantization against the two steps.

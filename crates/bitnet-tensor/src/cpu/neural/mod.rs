@@ -6,4 +6,4 @@ mod rows;
 
 pub(super) use attention::{attention, rope};
 pub(super) use gate::gate;
-pub(super) use rows::{rms_norm, softmax};
+pub(super) use rows::{layer_norm, rms_norm, softmax};

@@ -14,6 +14,22 @@ pub(in crate::cpu) fn softmax(cpu: Cpu, x: &BitNetTensor, out: &mut BitNetTensor
     Ok(())
 }
 
+pub(in crate::cpu) fn layer_norm(
+    cpu: Cpu,
+    x: &BitNetTensor,
+    [weight, bias]: [&BitNetTensor; 2],
+    eps: f64,
+    out: &mut BitNetTensor,
+) -> Result<()> {
+    let (x, weight, bias) = (x.contiguous()?, weight.contiguous()?, bias.contiguous()?);
+    if out.element_count() > 0 {
+        let parameters = [weight.as_slice()?, bias.as_slice()?];
+        let columns = weight.element_count();
+        kernels::layer_norm_rows(cpu, x.as_slice()?, columns, parameters, eps, out.try_mut()?);
+    }
+    Ok(())
+}
+
 pub(in crate::cpu) fn rms_norm(
     cpu: Cpu,
     x: &BitNetTensor,

@@ -1,22 +1,37 @@
 //! Variance: the mean first, then the deviations from it. The sum of the deviations, which is
 //! zero but for rounding, corrects what the mean lost.
 
+use bitnet_kernels::{Cpu, reduce as kernels};
+
 use super::fold::{Fold, fold};
 use super::plan::Plan;
-use super::reduce::sums;
+use super::reduce::{fill_rows, sums};
 use super::source::{floats, readable, write_floats};
 use super::sum::lanes;
-use crate::BitNetTensor;
 use crate::error::Result;
 use crate::ops::Variance;
+use crate::{BitNetDType, BitNetTensor};
 
 pub(in crate::cpu) fn variance(
+    cpu: Cpu,
     op: &Variance,
     x: &BitNetTensor,
     out: &mut BitNetTensor,
 ) -> Result<()> {
     let x = &readable(x)?;
     let plan = Plan::new(x.layout(), &op.axes);
+    if x.dtype() == BitNetDType::F32
+        && out.dtype() == BitNetDType::F32
+        && plan.reduced.count > 0
+        && let Some(start) = plan.rows()
+    {
+        let (data, columns) = (x.host_data::<f32>()?, plan.reduced.count);
+        fill_rows(out.try_mut::<f32>()?, columns, |row| {
+            let variance = kernels::variance(cpu, &data[start(row)..][..columns], op.ddof);
+            (if op.root { variance.sqrt() } else { variance }) as f32
+        });
+        return Ok(());
+    }
     let count = plan.reduced.count as f64;
     let mut means = sums(&plan, x)?;
     means.iter_mut().for_each(|sum| *sum /= count);

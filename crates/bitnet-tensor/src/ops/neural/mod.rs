@@ -17,5 +17,6 @@ pub use gate::Gate;
 pub use layers::AttentionWindow;
 pub use loss::Reduction;
 pub use norm::{RmsNorm, RmsNormQuantize};
+pub use normalization::LayerNorm;
 pub use rope::Rope;
 pub use softmax::Softmax;

@@ -3,9 +3,56 @@
 //! All are `(x − mean) / √(var + eps) · weight + bias` with the variance of the population; they
 //! differ in what the mean is taken over. Half types are computed in `F32` and rounded once.
 
-use crate::backend::dispatch::composed;
+use smallvec::smallvec;
+
+use crate::backend::dispatch::{apply_one, composed};
 use crate::error::{Result, bail};
+use crate::ops::{Derivative, OperandGradients, Operation, Outputs, Specs, TensorSpec};
 use crate::{BitNetDType, BitNetTensor};
+
+/// `(x − mean) / √(variance + eps) · weight + bias` along the last axis (Ba et al. 2016).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LayerNorm {
+    /// Added to the variance.
+    pub eps: f64,
+}
+
+impl Operation for LayerNorm {
+    fn name(&self) -> &'static str {
+        "layer_norm"
+    }
+
+    fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
+        let (x, weight, bias) = (inputs[0], inputs[1], inputs[2]);
+        if inputs.iter().any(|input| input.dtype() != BitNetDType::F32) {
+            bail!(DTypeMismatch, self.name(), inputs, "takes f32");
+        }
+        let fits = |features| [weight, bias].iter().all(|p| *p.shape() == [features]);
+        if !x.shape().last().is_some_and(|&features| fits(features)) {
+            bail!(ShapeMismatch, self.name(), inputs, "takes [.., features] and twice [features]");
+        }
+        Ok(smallvec![TensorSpec::new(x.shape(), BitNetDType::F32)])
+    }
+
+    fn decompose(&self, inputs: &[&BitNetTensor]) -> Option<Result<Outputs>> {
+        let y = of_parts(inputs[0], &[-1], self.eps, Some(inputs[1]), Some(inputs[2]));
+        Some(y.map(|y| smallvec![y]))
+    }
+
+    fn backward(&self, context: &Derivative<'_>) -> Result<OperandGradients> {
+        // With the normed x̂, r = 1/√(variance + eps) and g = dy · weight:
+        // dx = r (g − mean(g) − x̂ mean(g x̂)).
+        let (x, weight, bias) = (context.inputs[0], context.inputs[1], context.inputs[2]);
+        let dy = context.gradient;
+        let r = x.var(&[-1], 0, true)?.add(self.eps)?.rsqrt()?;
+        let normed = x.sub(&x.mean(&[-1], true)?)?.mul(&r)?;
+        let g = dy.mul(weight)?;
+        let along = normed.mul(&g.mul(&normed)?.mean(&[-1], true)?)?;
+        let dx = g.sub(&g.mean(&[-1], true)?)?.sub(&along)?.mul(&r)?;
+        let dw = dy.mul(&normed)?.sum_to(weight.shape())?;
+        Ok(smallvec![Some(dx), Some(dw), Some(dy.sum_to(bias.shape())?)])
+    }
+}
 
 /// # Normalisation by mean and variance
 impl BitNetTensor {
@@ -34,10 +81,13 @@ impl BitNetTensor {
             bail!(ShapeMismatch, "layer_norm", &[self], "the last axes are not {shape:?}");
         }
         let axes: Vec<isize> = (1..=shape.len() as isize).map(|axis| -axis).collect();
-        self.normalised("layer_norm", weight, bias, |x| {
-            let (mean, variance) = (x.mean(&axes, true)?, x.var(&axes, 0, true)?);
-            scaled(x, &mean, &variance, eps, weight, bias)
-        })
+        if let ([_], Some(weight), Some(bias)) = (shape, weight, bias)
+            && [self, weight, bias].iter().all(|x| x.dtype() == BitNetDType::F32)
+            && [weight, bias].iter().all(|x| *x.shape() == *shape)
+        {
+            return apply_one(LayerNorm { eps }, &[self, weight, bias]);
+        }
+        self.normalised("layer_norm", weight, bias, |x| of_parts(x, &axes, eps, weight, bias))
     }
 
     /// Of each entry of `[batch, channels, …]` over `groups` of neighbouring channels (Wu and He
@@ -157,6 +207,17 @@ impl BitNetTensor {
             dtype => body(&self.to_dtype(BitNetDType::F32)?)?.to_dtype(dtype),
         })
     }
+}
+
+fn of_parts(
+    x: &BitNetTensor,
+    axes: &[isize],
+    eps: f64,
+    weight: Option<&BitNetTensor>,
+    bias: Option<&BitNetTensor>,
+) -> Result<BitNetTensor> {
+    let (mean, variance) = (x.mean(axes, true)?, x.var(axes, 0, true)?);
+    scaled(x, &mean, &variance, eps, weight, bias)
 }
 
 fn scaled(

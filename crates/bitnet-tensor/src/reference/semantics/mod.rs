@@ -17,7 +17,7 @@ use crate::ops::{GateKind, Op, UnaryKind};
 use elementwise::{binary, integer_binary, integer_bits, unary, wrap};
 use linalg::{linear, matmul, scale_rows};
 use movement::{cat, gather, index_select, scatter, slice_scatter, write_rows};
-use neural::{attention, rms_norm, rope, softmax};
+use neural::{attention, layer_norm, rms_norm, rope, softmax};
 use quantization::{by_groups, quantize_activation, ternarize};
 use reduction::{arg_extreme, reduce};
 
@@ -158,6 +158,7 @@ pub(super) fn evaluate(op: &Op, inputs: &[Array]) -> Result<Vec<Vec<f64>>, Strin
         Op::Bitcast(_) => Err("the bits stay where they are: a view of every device".into()),
         Op::View(view) => one(movement::view(view, x)),
         Op::Softmax(_) => one(x.rows().flat_map(softmax).collect()),
+        Op::LayerNorm(op) => one(layer_norm(x, [&inputs[1], &inputs[2]], op.eps)),
         Op::RmsNorm(op) => one(rms_norm(x, &inputs[1], op.eps)),
         Op::RmsNormQuantize(op) => {
             // The quantizer reads f32: the norm's result is rounded to it first.

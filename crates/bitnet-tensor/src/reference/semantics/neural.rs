@@ -19,6 +19,18 @@ pub(super) fn rms_norm(x: &Array, weight: &Array, eps: f32) -> Vec<f64> {
     x.rows().flat_map(normed).collect()
 }
 
+pub(super) fn layer_norm(x: &Array, [weight, bias]: [&Array; 2], eps: f64) -> Vec<f64> {
+    let normed = |row: &[f64]| {
+        let count = row.len() as f64;
+        let mean = row.iter().sum::<f64>() / count;
+        let variance = row.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / count;
+        let scale = 1.0 / (variance + eps).sqrt();
+        let parameters = weight.values.iter().zip(&bias.values);
+        row.iter().zip(parameters).map(|(x, (w, b))| (x - mean) * scale * w + b).collect::<Vec<_>>()
+    };
+    x.rows().flat_map(normed).collect()
+}
+
 pub(super) fn rope(
     mode: RopeMode,
     x: &Array,
