@@ -1,11 +1,15 @@
 //! A region of a tensor replaced by other elements.
 
+use bitnet_kernels::parallel;
+
 use super::bits::{bits_as_they_are, with_bits_mut};
 use super::convert::copy;
 use crate::BitNetTensor;
+use crate::cpu::GRAIN;
 use crate::dtype::Number;
 use crate::error::Result;
 use crate::ops::SliceScatter;
+use crate::shape::count;
 
 pub(in crate::cpu) fn slice_scatter(
     op: &SliceScatter,
@@ -43,7 +47,33 @@ pub(in crate::cpu) fn slice_scatter_in_place(
             .collect();
         let starts = [region.offset() as isize, values.layout().offset() as isize];
         let from = values.host_data::<T>()?;
-        write_region(target.host_data_mut::<T>()?, from, starts, region.shape(), &strides);
+        let ([_, inner @ ..], [[_, source], inner_strides @ ..]) =
+            (&region.shape()[..], &strides[..])
+        else {
+            target.host_data_mut::<T>()?[starts[0] as usize] = from[starts[1] as usize];
+            return Ok(());
+        };
+        let slice = op.slices[0];
+        if inner.is_empty() || !target.is_contiguous() {
+            let data = target.host_data_mut::<T>()?;
+            write_region(data, from, starts, region.shape(), &strides);
+            return Ok(());
+        }
+        // The lines of the first axis, several of which are a piece of work.
+        let line = count(&target.shape()[1..]);
+        let before = target.layout().offset() + slice.start * line;
+        let first = starts[0] - before as isize;
+        let grain = (GRAIN / line).max(1);
+        parallel::for_each_chunk_mut(target.try_mut::<T>()?, grain * line, |piece, chunk| {
+            for (n, line) in chunk.chunks_exact_mut(line).enumerate() {
+                let distance = (piece * grain + n) as isize - slice.start as isize;
+                let index = distance / slice.step;
+                if index * slice.step == distance && (0..slice.length as isize).contains(&index) {
+                    let starts = [first, starts[1] + index * source];
+                    write_region(line, from, starts, inner, inner_strides);
+                }
+            }
+        });
         Ok(())
     }
     let region: crate::TensorShape = op.slices.iter().map(|slice| slice.length).collect();

@@ -1,7 +1,10 @@
 //! Joining tensors: a movement of bytes, whatever the type.
 
+use bitnet_kernels::parallel;
+
 use super::bits::{bits_as_they_are, with_bits_mut};
 use crate::BitNetTensor;
+use crate::cpu::GRAIN;
 use crate::dtype::Number;
 use crate::error::Result;
 use crate::shape::count;
@@ -18,19 +21,33 @@ pub(in crate::cpu) fn cat(
     ) -> Result<()> {
         let inner = count(&out.shape()[axis + 1..]);
         let row = count(&out.shape()[axis..]);
-        let out = out.try_mut::<T>()?;
-        let mut start = 0;
-        for input in inputs {
-            let length = input.shape()[axis].saturating_mul(inner);
-            let input = input.contiguous()?;
-            if length > 0 && row > 0 {
-                let rows = input.as_slice::<T>()?.chunks_exact(length);
-                for (out, input) in out.chunks_exact_mut(row).zip(rows) {
-                    out[start..][..length].copy_from_slice(input);
-                }
-            }
-            start = start.saturating_add(length);
+        if out.element_count() == 0 {
+            return Ok(());
         }
+        let inputs: Vec<BitNetTensor> =
+            inputs.iter().map(|input| input.contiguous()).collect::<Result<_>>()?;
+        // Where in a row of the result each input begins, how many of its elements that are.
+        let mut parts: Vec<(usize, usize, &[T])> = Vec::with_capacity(inputs.len());
+        let mut start = 0;
+        for input in &inputs {
+            let length = input.shape()[axis] * inner;
+            if length > 0 {
+                parts.push((start, length, input.as_slice::<T>()?));
+            }
+            start += length;
+        }
+        parallel::for_each_chunk_mut(out.try_mut::<T>()?, GRAIN, |i, mut chunk| {
+            let mut at = i * GRAIN;
+            while !chunk.is_empty() {
+                let (number, within) = (at / row, at % row);
+                let part = parts.partition_point(|&(start, ..)| start <= within) - 1;
+                let (start, length, input) = parts[part];
+                let here = chunk.len().min(start + length - within);
+                let (now, rest) = std::mem::take(&mut chunk).split_at_mut(here);
+                now.copy_from_slice(&input[number * length + within - start..][..here]);
+                (chunk, at) = (rest, at + here);
+            }
+        });
         Ok(())
     }
     let inputs: Vec<BitNetTensor> = inputs.iter().map(|input| bits_as_they_are(input)).collect();

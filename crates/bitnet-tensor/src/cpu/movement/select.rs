@@ -1,5 +1,7 @@
 //! Slices and elements chosen by indices, and written where indices say.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bitnet_kernels::elementwise::Element as Arithmetic;
 use bitnet_kernels::parallel;
 
@@ -13,36 +15,65 @@ use crate::ops::ScatterKind;
 use crate::shape::count;
 use crate::{BitNetDType, BitNetTensor};
 
-/// The indices in row-major order, each inside of `size`: negative ones counted from the end.
+/// Indices in row-major order, each inside of its axis.
+pub(in crate::cpu) enum Places {
+    /// An `I64` tensor as it is.
+    Given(BitNetTensor),
+    /// Of another type, or counted from the front instead of the end.
+    Computed(Vec<i64>),
+}
+
+impl Places {
+    pub(in crate::cpu) fn as_slice(&self) -> Result<&[i64]> {
+        match self {
+            Self::Given(tensor) => tensor.as_slice(),
+            Self::Computed(places) => Ok(places),
+        }
+    }
+}
+
+/// The indices, each inside of `size`: negative ones counted from the end.
 pub(in crate::cpu) fn resolved(
     name: &'static str,
     operands: &[&BitNetTensor],
     indices: &BitNetTensor,
     axis: usize,
     size: usize,
-) -> Result<Vec<usize>> {
+) -> Result<Places> {
     let indices = indices.contiguous()?;
-    let outside = |n: usize, index: i64| {
-        error!(
+    let places = if indices.dtype() == BitNetDType::U32 {
+        Places::Computed(indices.as_slice::<u32>()?.iter().map(|&index| index.into()).collect())
+    } else {
+        Places::Given(indices)
+    };
+    let numbers = places.as_slice()?;
+    let (outside, negative) = (AtomicBool::new(false), AtomicBool::new(false));
+    parallel::for_each(numbers.len(), GRAIN, |range| {
+        let (mut low, mut high) = (0, -1);
+        for &index in &numbers[range] {
+            low = Ord::min(low, index);
+            high = Ord::max(high, index);
+        }
+        negative.fetch_or(low < 0, Ordering::Relaxed);
+        let inside = low >= -(size as i64) && high < size as i64;
+        outside.fetch_or(!inside, Ordering::Relaxed);
+    });
+    if outside.into_inner() {
+        let is_outside = |&n: &i64| n < -(size as i64) || n >= size as i64;
+        let n = numbers.iter().position(is_outside).unwrap_or(0);
+        return Err(error!(
             ComputationError,
             name,
             operands,
-            "index {index}, element {n} of the indices, is outside of axis {axis} of size {size}"
-        )
-    };
-    if indices.dtype() == BitNetDType::U32 {
-        let inside = |(n, &index): (usize, &u32)| match (index as usize) < size {
-            true => Ok(index as usize),
-            false => Err(outside(n, index.into())),
-        };
-        return indices.as_slice::<u32>()?.iter().enumerate().map(inside).collect();
+            "index {}, element {n} of the indices, is outside of axis {axis} of size {size}",
+            numbers[n]
+        ));
     }
-    let inside = |(n, &index): (usize, &i64)| {
-        let from_front = if index < 0 { index.checked_add(size as i64) } else { Some(index) };
-        let place = from_front.and_then(|index| usize::try_from(index).ok());
-        place.filter(|&place| place < size).ok_or_else(|| outside(n, index))
-    };
-    indices.as_slice::<i64>()?.iter().enumerate().map(inside).collect()
+    if negative.into_inner() {
+        let from_front = |&index: &i64| if index < 0 { index + size as i64 } else { index };
+        return Ok(Places::Computed(numbers.iter().map(from_front).collect()));
+    }
+    Ok(places)
 }
 
 pub(in crate::cpu) fn index_select(
@@ -54,7 +85,7 @@ pub(in crate::cpu) fn index_select(
     fn typed<T: Number>(
         axis: usize,
         x: &BitNetTensor,
-        places: &[usize],
+        places: &[i64],
         out: &mut BitNetTensor,
     ) -> Result<()> {
         let (size, inner) = (x.shape()[axis], count(&x.shape()[axis + 1..]));
@@ -66,7 +97,7 @@ pub(in crate::cpu) fn index_select(
         parallel::for_each_chunk_mut(out.try_mut::<T>()?, grain * inner, |piece, chunk| {
             for (n, out) in chunk.chunks_exact_mut(inner).enumerate() {
                 let row = piece * grain + n;
-                let (outer, place) = (row / places.len(), places[row % places.len()]);
+                let (outer, place) = (row / places.len(), places[row % places.len()] as usize);
                 out.copy_from_slice(&x[(outer * size + place) * inner..][..inner]);
             }
         });
@@ -74,7 +105,7 @@ pub(in crate::cpu) fn index_select(
     }
     let places = resolved("index_select", &[x, indices], indices, axis, x.shape()[axis])?;
     let x = bits_as_they_are(&x.contiguous()?);
-    with_bits_mut!(out, T => typed::<T>(axis, &x, &places, out))
+    with_bits_mut!(out, T => typed::<T>(axis, &x, places.as_slice()?, out))
 }
 
 /// Calls `row(n, base)` for each row of `shape` along its last axis, of which there are `rows`: `n`
@@ -118,7 +149,7 @@ pub(in crate::cpu) fn gather(
     fn typed<T: Number>(
         axis: usize,
         x: &BitNetTensor,
-        places: &[usize],
+        places: &[i64],
         out: &mut BitNetTensor,
     ) -> Result<()> {
         let shape = out.shape().clone();
@@ -126,6 +157,7 @@ pub(in crate::cpu) fn gather(
         if places.is_empty() {
             return Ok(());
         }
+        let size = x.shape().get(axis).copied().unwrap_or(1);
         let (layout, data) = (x.layout(), x.host_data::<T>()?);
         let [along_row, along_axis] = steps(layout, axis);
         let grain = (GRAIN / length).max(1);
@@ -134,7 +166,12 @@ pub(in crate::cpu) fn gather(
             let rows = first..first + chunk.len() / length;
             for_each_row(layout, &shape, axis, rows, |n, base| {
                 let out = &mut chunk[n - first * length..][..length];
-                for (column, (out, &place)) in out.iter_mut().zip(&places[n..]).enumerate() {
+                let places = &places[n..][..length];
+                if [along_row, along_axis] == [0, 1] {
+                    let line = &data[base as usize..][..size];
+                    return out.iter_mut().zip(places).for_each(|(o, &p)| *o = line[p as usize]);
+                }
+                for (column, (out, &place)) in out.iter_mut().zip(places).enumerate() {
                     let at = base + column as isize * along_row + place as isize * along_axis;
                     *out = data[at as usize];
                 }
@@ -145,7 +182,7 @@ pub(in crate::cpu) fn gather(
     let size = x.shape().get(axis).copied().unwrap_or(1);
     let places = resolved("gather", &[x, index], index, axis, size)?;
     let x = bits_as_they_are(x);
-    with_bits_mut!(out, T => typed::<T>(axis, &x, &places, out))
+    with_bits_mut!(out, T => typed::<T>(axis, &x, places.as_slice()?, out))
 }
 
 pub(in crate::cpu) fn scatter(
@@ -161,9 +198,10 @@ pub(in crate::cpu) fn scatter(
     };
     let size = target.shape().get(axis).copied().unwrap_or(1);
     let places = resolved(name, &[target, index, source], index, axis, size)?;
+    let places = places.as_slice()?;
     if kind == ScatterKind::Assign {
         copy(target, out)?;
-        return assign(axis, &places, index, source, out);
+        return assign(axis, places, index, source, out);
     }
     match target.dtype() {
         // Sums of many halves are rounded once.
@@ -171,23 +209,23 @@ pub(in crate::cpu) fn scatter(
             let wide = |x: &BitNetTensor| x.to_dtype(BitNetDType::F32);
             let (target, source) = (wide(target)?, wide(source)?);
             let mut sum = target.copy()?;
-            arithmetic::<f32>(axis, kind, &places, index, &source, &mut sum)?;
+            arithmetic::<f32>(axis, kind, places, index, &source, &mut sum)?;
             crate::cpu::movement::cast(bitnet_kernels::Cpu::best(), &sum, out)
         }
         dtype => {
             copy(target, out)?;
             let source = source.contiguous()?;
             match dtype {
-                BitNetDType::U8 => arithmetic::<u8>(axis, kind, &places, index, &source, out),
-                BitNetDType::U16 => arithmetic::<u16>(axis, kind, &places, index, &source, out),
-                BitNetDType::U32 => arithmetic::<u32>(axis, kind, &places, index, &source, out),
-                BitNetDType::U64 => arithmetic::<u64>(axis, kind, &places, index, &source, out),
-                BitNetDType::I8 => arithmetic::<i8>(axis, kind, &places, index, &source, out),
-                BitNetDType::I16 => arithmetic::<i16>(axis, kind, &places, index, &source, out),
-                BitNetDType::I32 => arithmetic::<i32>(axis, kind, &places, index, &source, out),
-                BitNetDType::I64 => arithmetic::<i64>(axis, kind, &places, index, &source, out),
-                BitNetDType::F64 => arithmetic::<f64>(axis, kind, &places, index, &source, out),
-                _ => arithmetic::<f32>(axis, kind, &places, index, &source, out),
+                BitNetDType::U8 => arithmetic::<u8>(axis, kind, places, index, &source, out),
+                BitNetDType::U16 => arithmetic::<u16>(axis, kind, places, index, &source, out),
+                BitNetDType::U32 => arithmetic::<u32>(axis, kind, places, index, &source, out),
+                BitNetDType::U64 => arithmetic::<u64>(axis, kind, places, index, &source, out),
+                BitNetDType::I8 => arithmetic::<i8>(axis, kind, places, index, &source, out),
+                BitNetDType::I16 => arithmetic::<i16>(axis, kind, places, index, &source, out),
+                BitNetDType::I32 => arithmetic::<i32>(axis, kind, places, index, &source, out),
+                BitNetDType::I64 => arithmetic::<i64>(axis, kind, places, index, &source, out),
+                BitNetDType::F64 => arithmetic::<f64>(axis, kind, places, index, &source, out),
+                _ => arithmetic::<f32>(axis, kind, places, index, &source, out),
             }
         }
     }
@@ -202,12 +240,12 @@ pub(in crate::cpu) fn scatter_in_place(
 ) -> Result<()> {
     let size = target.shape().get(axis).copied().unwrap_or(1);
     let places = resolved("scatter", &[target, index, source], index, axis, size)?;
-    assign(axis, &places, index, source, target)
+    assign(axis, places.as_slice()?, index, source, target)
 }
 
 fn assign(
     axis: usize,
-    places: &[usize],
+    places: &[i64],
     index: &BitNetTensor,
     source: &BitNetTensor,
     out: &mut BitNetTensor,
@@ -219,7 +257,7 @@ fn assign(
 fn arithmetic<T: Number + Arithmetic>(
     axis: usize,
     kind: ScatterKind,
-    places: &[usize],
+    places: &[i64],
     index: &BitNetTensor,
     source: &BitNetTensor,
     out: &mut BitNetTensor,
@@ -236,7 +274,7 @@ fn arithmetic<T: Number + Arithmetic>(
 /// In row-major order of the indices, on one thread: several may name the same place.
 fn write<T: Number>(
     axis: usize,
-    places: &[usize],
+    places: &[i64],
     index: &BitNetTensor,
     source: &BitNetTensor,
     out: &mut BitNetTensor,

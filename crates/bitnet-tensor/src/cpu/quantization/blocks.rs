@@ -35,6 +35,7 @@ pub(in crate::cpu) fn select_rows(
         bail!(InternalError, NAME, &[x], "the elements are not in blocks");
     };
     let places = resolved(NAME, &[x, indices], indices, 0, x.shape()[0])?;
+    let places = places.as_slice()?;
     let [_, columns] = x.block_rows();
     let bytes = x.block_bytes()?;
     let failed = |cause| operand_error(NAME, &[x], cause);
@@ -45,7 +46,7 @@ pub(in crate::cpu) fn select_rows(
     let grain = (GRAIN / columns).max(1);
     parallel::for_each_chunk_mut(out.try_mut::<f32>()?, grain * columns, |piece, chunk| {
         for (n, out) in chunk.chunks_exact_mut(columns).enumerate() {
-            let row = &bytes[places[piece * grain + n] * row_bytes..][..row_bytes];
+            let row = &bytes[places[piece * grain + n] as usize * row_bytes..][..row_bytes];
             // The lengths were checked above: it cannot fail.
             let done = blocks::dequantize(cpu, format, columns, row, out);
             debug_assert!(done.is_ok());

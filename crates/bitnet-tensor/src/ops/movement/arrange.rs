@@ -1,8 +1,8 @@
 //! Axes and elements in another arrangement, said with views, joining and choosing.
 
-use crate::backend::dispatch::composed;
+use crate::backend::dispatch::{apply_reusing, composed};
 use crate::error::{Result, bail};
-use crate::ops::AxisSlice;
+use crate::ops::{AxisSlice, SliceScatter};
 use crate::shape::{count, resolve_axis};
 use crate::{BitNetDType, BitNetTensor, TensorShape};
 
@@ -280,7 +280,8 @@ impl BitNetTensor {
             let slices = self.shape().iter().zip(widths);
             let slices =
                 slices.map(|(&length, &(start, _))| AxisSlice { start, length, step: 1 }).collect();
-            self.scalar_like(value)?.expand(padded)?.copy()?.with_region(slices, self)
+            let filled = self.scalar_like(value)?.expand(padded)?.copy()?;
+            apply_reusing(SliceScatter { slices }, filled, &[self])
         })
     }
 

@@ -113,13 +113,4 @@ impl BitNetTensor {
         slices[axis] = AxisSlice { start, length, step };
         apply_one(SliceScatter { slices }, &[self, values])
     }
-
-    /// A region, a slice of each axis, replaced by `values`.
-    pub(super) fn with_region(
-        &self,
-        slices: SmallVec<[AxisSlice; 4]>,
-        values: &Self,
-    ) -> Result<Self> {
-        apply_one(SliceScatter { slices }, &[self, values])
-    }
 }
