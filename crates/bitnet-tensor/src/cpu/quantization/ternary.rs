@@ -1,5 +1,7 @@
 //! Quantization of activations to int8 and of weights to −1, 0, 1.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bitnet_kernels::ternary::quantize::{
     QuantizedRowsMut, absmean_scale, quantize_rows, rms_norm_quantize_rows, ternarize_row,
 };
@@ -53,7 +55,13 @@ pub(in crate::cpu) fn ternarize(
     let dense = weight.to_dtype(BitNetDType::F32)?.contiguous()?;
     let dense = dense.as_slice::<f32>()?;
     // Not asked of the scale: its lower bound hides a NaN.
-    if !dense.iter().all(|weight| weight.is_finite()) {
+    let finite = AtomicBool::new(true);
+    parallel::for_each(dense.len(), crate::cpu::GRAIN, |range| {
+        // No short cut: vectors have none.
+        let all = dense[range].iter().fold(true, |all, weight| all & weight.is_finite());
+        finite.fetch_and(all, Ordering::Relaxed);
+    });
+    if !finite.into_inner() {
         bail!(ComputationError, "ternarize", &[weight], "a weight is NaN or infinite");
     }
     let scale = absmean_scale(cpu, dense);
