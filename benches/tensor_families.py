@@ -116,6 +116,7 @@ def workloads():
 
     small, medium = lambda: numbers(1 << 12), lambda: numbers(1 << 20)
     matrix = lambda: numbers(1024, 1024)
+    large, large_matrix = lambda: numbers(1 << 24), lambda: numbers(4096, 4096)
     positives = lambda: np.abs(medium())
 
     def normals_of(size):
@@ -201,6 +202,10 @@ def workloads():
         filters = lambda: numbers(channels, channels, 3, 3)
         return both(None, lambda x, w: F.conv2d(x, w, padding=1), image, filters)
 
+    def half_product(size):
+        a, b = (torch.from_numpy(numbers(size, size)).bfloat16() for _ in range(2))
+        return lambda: a @ b
+
     def random(numpy_call, torch_call):
         return lambda: (numpy_call, torch_call)
 
@@ -212,6 +217,13 @@ def workloads():
         "elementwise/add row 1024x1024": both(np.add, torch.add, matrix, lambda: numbers(1024)),
         "elementwise/add column 1024x1024": both(np.add, torch.add, matrix, lambda: numbers(1024, 1)),
         "elementwise/add transposed 1024x1024": both(lambda a, b: a + b.T, lambda a, b: a + b.T, matrix, matrix),
+        "elementwise/add 16M": both(np.add, torch.add, large, large),
+        "elementwise/multiply 16M": both(np.multiply, torch.mul, large, large),
+        "elementwise/add row 4096x4096": both(np.add, torch.add, large_matrix, lambda: numbers(4096)),
+        "elementwise/add column 4096x4096": both(np.add, torch.add, large_matrix, lambda: numbers(4096, 1)),
+        "elementwise/add transposed 4096x4096": both(
+            lambda a, b: a + b.T, lambda a, b: a + b.T, large_matrix, large_matrix
+        ),
         "elementwise/multiply by number 1M": both(lambda x: x * 1.5, lambda x: x * 1.5, medium),
         "elementwise/greater 1M": both(np.greater, torch.gt, medium, medium),
         "elementwise/where 1M": both(np.where, torch.where, lambda: medium() > 0, medium, medium),
@@ -227,12 +239,18 @@ def workloads():
         "reduction/sum axis 1 1024x1024": both(lambda x: x.sum(1), lambda x: x.sum(1), matrix),
         "reduction/sum all 4K": both(np.sum, torch.sum, small),
         "reduction/sum all 1M": both(np.sum, torch.sum, medium),
+        "reduction/mean axis 1 1024x1024": both(lambda x: x.mean(1), lambda x: x.mean(1), matrix),
+        "reduction/mean all 1M": both(np.mean, torch.mean, medium),
+        "reduction/variance all 1M": both(np.var, lambda x: x.var(correction=0), medium),
         "reduction/max axis 1 1024x1024": both(lambda x: x.max(1), lambda x: x.amax(1), matrix),
         "reduction/variance axis 1 1024x1024": both(lambda x: x.var(1), lambda x: x.var(1, correction=0), matrix),
         "reduction/argmax axis 1 1024x1024": both(lambda x: x.argmax(1), lambda x: x.argmax(1), matrix),
         "reduction/median axis 1 1024x1024": both(lambda x: np.median(x, 1), lambda x: x.median(1), matrix),
         "movement/copy 1M": both(np.copy, torch.clone, medium),
         "movement/copy transposed 1024x1024": both(lambda x: np.ascontiguousarray(x.T), lambda x: x.T.contiguous(), matrix),
+        "movement/copy transposed 4096x4096": both(
+            lambda x: np.ascontiguousarray(x.T), lambda x: x.T.contiguous(), large_matrix
+        ),
         "movement/cat axis 0 2x512x1024": both(
             lambda a, b: np.concatenate((a, b), 0),
             lambda a, b: torch.cat((a, b), 0),
@@ -285,6 +303,13 @@ def workloads():
         "matmul/f32 32": both(np.matmul, torch.matmul, squares(32), squares(32)),
         "matmul/f32 256": both(np.matmul, torch.matmul, squares(256), squares(256)),
         "matmul/f32 1024": both(np.matmul, torch.matmul, squares(1024), squares(1024)),
+        "matmul/f32 2048": both(np.matmul, torch.matmul, squares(2048), squares(2048)),
+        "matmul/f32 16x2560x2560": both(np.matmul, torch.matmul, lambda: numbers(16, 2560), squares(2560)),
+        "matmul/f32 4096x4096 by a column": both(
+            np.matmul, torch.matmul, squares(4096), lambda: numbers(4096, 1)
+        ),
+        "matmul/f32 a row by 4096x4096": both(np.matmul, torch.matmul, lambda: numbers(1, 4096), squares(4096)),
+        "matmul/bf16 1024": lambda: (None, half_product(1024)),
         "matmul/f32 1024 transposed": both(lambda a, b: a @ b.T, lambda a, b: a @ b.T, squares(1024), squares(1024)),
         "matmul/f32 batch 64x128": both(np.matmul, torch.matmul, batch, batch),
         "matmul/f64 256": both(np.matmul, torch.matmul, squares(256, np.float64), squares(256, np.float64)),

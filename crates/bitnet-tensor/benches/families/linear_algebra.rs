@@ -1,6 +1,6 @@
 //! Products, decompositions and systems of equations.
 
-use bitnet_tensor::BitNetDType::F64;
+use bitnet_tensor::BitNetDType::{BF16, F64};
 use bitnet_tensor::{BitNetTensor, Result};
 
 use crate::workload::{Run, Workload, numbers, run};
@@ -32,6 +32,10 @@ fn decomposition(
     run(move || call(&x))
 }
 
+fn half(size: usize) -> Result<BitNetTensor> {
+    square(size)?.to_dtype(BF16)
+}
+
 fn wide(size: usize) -> Result<BitNetTensor> {
     square(size)?.to_dtype(F64)
 }
@@ -52,6 +56,11 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     of("matmul", "f32 32", || product(square(32), square(32))),
     of("matmul", "f32 256", || product(square(256), square(256))),
     of("matmul", "f32 1024", || product(square(1024), square(1024))),
+    of("matmul", "f32 2048", || product(square(2048), square(2048))),
+    of("matmul", "f32 16x2560x2560", || product(numbers([16, 2560]), square(2560))),
+    of("matmul", "f32 4096x4096 by a column", || product(square(4096), numbers([4096, 1]))),
+    of("matmul", "f32 a row by 4096x4096", || product(numbers([1, 4096]), square(4096))),
+    of("matmul", "bf16 1024", || product(half(1024), half(1024))),
     of("matmul", "f32 1024 transposed", || product(square(1024), square(1024)?.transpose(0, 1))),
     of("matmul", "f32 batch 64x128", || product(numbers([64, 128, 128]), numbers([64, 128, 128]))),
     of("matmul", "f64 256", || product(wide(256), wide(256))),

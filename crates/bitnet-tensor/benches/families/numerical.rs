@@ -12,6 +12,10 @@ const SMALL: [usize; 1] = [1 << 12];
 const MEDIUM: [usize; 1] = [1 << 20];
 /// As many, as a matrix.
 const MATRIX: [usize; 2] = [1024, 1024];
+/// 64 MB of `F32`: beyond the caches.
+const LARGE: [usize; 1] = [1 << 24];
+/// As many, as a matrix.
+const LARGE_MATRIX: [usize; 2] = [4096, 4096];
 
 fn unary(x: Result<BitNetTensor>, call: fn(&BitNetTensor) -> Result<BitNetTensor>) -> Result<Run> {
     let x = x?;
@@ -51,6 +55,17 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     of("elementwise", "add transposed 1024x1024", || {
         binary(numbers(MATRIX), numbers(MATRIX)?.transpose(0, 1), |a, b| a.add(b))
     }),
+    of("elementwise", "add 16M", || binary(numbers(LARGE), numbers(LARGE), |a, b| a.add(b))),
+    of("elementwise", "multiply 16M", || binary(numbers(LARGE), numbers(LARGE), |a, b| a.mul(b))),
+    of("elementwise", "add row 4096x4096", || {
+        binary(numbers(LARGE_MATRIX), numbers([4096]), |a, b| a.add(b))
+    }),
+    of("elementwise", "add column 4096x4096", || {
+        binary(numbers(LARGE_MATRIX), numbers([4096, 1]), |a, b| a.add(b))
+    }),
+    of("elementwise", "add transposed 4096x4096", || {
+        binary(numbers(LARGE_MATRIX), numbers(LARGE_MATRIX)?.transpose(0, 1), |a, b| a.add(b))
+    }),
     of("elementwise", "multiply by number 1M", || unary(numbers(MEDIUM), |x| x.mul(1.5))),
     of("elementwise", "greater 1M", || binary(numbers(MEDIUM), numbers(MEDIUM), |a, b| a.gt(b))),
     of("elementwise", "where 1M", || {
@@ -72,6 +87,9 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     of("reduction", "sum axis 1 1024x1024", || unary(numbers(MATRIX), |x| x.sum(&[1], false))),
     of("reduction", "sum all 4K", || unary(numbers(SMALL), |x| x.sum(&[], false))),
     of("reduction", "sum all 1M", || unary(numbers(MEDIUM), |x| x.sum(&[], false))),
+    of("reduction", "mean axis 1 1024x1024", || unary(numbers(MATRIX), |x| x.mean(&[1], false))),
+    of("reduction", "mean all 1M", || unary(numbers(MEDIUM), |x| x.mean(&[], false))),
+    of("reduction", "variance all 1M", || unary(numbers(MEDIUM), |x| x.var(&[], 0, false))),
     of("reduction", "max axis 1 1024x1024", || unary(numbers(MATRIX), |x| x.max(&[1], false))),
     of("reduction", "variance axis 1 1024x1024", || {
         unary(numbers(MATRIX), |x| x.var(&[1], 0, false))
@@ -83,6 +101,9 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     of("movement", "copy 1M", || unary(numbers(MEDIUM), |x| x.copy())),
     of("movement", "copy transposed 1024x1024", || {
         unary(numbers(MATRIX)?.transpose(0, 1), |x| x.copy())
+    }),
+    of("movement", "copy transposed 4096x4096", || {
+        unary(numbers(LARGE_MATRIX)?.transpose(0, 1), |x| x.copy())
     }),
     of("movement", "cat axis 0 2x512x1024", || {
         binary(numbers([512, 1024]), numbers([512, 1024]), |a, b| BitNetTensor::cat(&[a, b], 0))
