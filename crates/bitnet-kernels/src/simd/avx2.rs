@@ -105,9 +105,9 @@ impl Float for Avx2 {
         any(mask: Pair) -> bool = _mm256_movemask_ps(_mm256_or_ps(mask[0], mask[1])) != 0;
         int_splat(x: i32) -> Ints = [_mm256_set1_epi32(x); 2];
         to_bits(a: Pair) -> Ints = [_mm256_castps_si256(a[0]), _mm256_castps_si256(a[1])];
-        from_bits(a: Ints) -> Pair = [_mm256_castsi256_ps(a[0]), _mm256_castsi256_ps(a[1])];
+        float_of_bits(a: Ints) -> Pair = [_mm256_castsi256_ps(a[0]), _mm256_castsi256_ps(a[1])];
         to_int(a: Pair) -> Ints = [_mm256_cvtps_epi32(a[0]), _mm256_cvtps_epi32(a[1])];
-        from_int(a: Ints) -> Pair = [_mm256_cvtepi32_ps(a[0]), _mm256_cvtepi32_ps(a[1])];
+        float_of_int(a: Ints) -> Pair = [_mm256_cvtepi32_ps(a[0]), _mm256_cvtepi32_ps(a[1])];
         int_sub(a: Ints, b: Ints) -> Ints =
             [_mm256_sub_epi32(a[0], b[0]), _mm256_sub_epi32(a[1], b[1])];
         int_xor(a: Ints, b: Ints) -> Ints =

@@ -60,9 +60,9 @@ impl<const VBMI: bool> Float for Avx512<VBMI> {
             _mm512_mask_blend_ps(mask, b, a);
         int_splat(x: i32) -> __m512i = _mm512_set1_epi32(x);
         to_bits(a: __m512) -> __m512i = _mm512_castps_si512(a);
-        from_bits(a: __m512i) -> __m512 = _mm512_castsi512_ps(a);
+        float_of_bits(a: __m512i) -> __m512 = _mm512_castsi512_ps(a);
         to_int(a: __m512) -> __m512i = _mm512_cvtps_epi32(a);
-        from_int(a: __m512i) -> __m512 = _mm512_cvtepi32_ps(a);
+        float_of_int(a: __m512i) -> __m512 = _mm512_cvtepi32_ps(a);
         int_sub(a: __m512i, b: __m512i) -> __m512i = _mm512_sub_epi32(a, b);
         int_xor(a: __m512i, b: __m512i) -> __m512i = _mm512_xor_si512(a, b);
         int_shl(a: __m512i, n: i32) -> __m512i = _mm512_sll_epi32(a, _mm_cvtsi32_si128(n));

@@ -60,11 +60,11 @@ pub(crate) trait Float: Copy {
     fn int_splat(self, x: i32) -> Self::I32;
     /// The bits of each number.
     fn to_bits(self, a: Self::F32) -> Self::I32;
-    fn from_bits(self, a: Self::I32) -> Self::F32;
+    fn float_of_bits(self, a: Self::I32) -> Self::F32;
     /// Integral values within ±2^31; unspecified otherwise.
     fn to_int(self, a: Self::F32) -> Self::I32;
     /// To the nearest number.
-    fn from_int(self, a: Self::I32) -> Self::F32;
+    fn float_of_int(self, a: Self::I32) -> Self::F32;
     /// Wraps around.
     fn int_sub(self, a: Self::I32, b: Self::I32) -> Self::I32;
     fn int_xor(self, a: Self::I32, b: Self::I32) -> Self::I32;
@@ -192,11 +192,11 @@ mod tests {
                     s.reduce_add_each(&std::array::from_fn(|i| s.mul(x, s.splat(i as f32)))),
                     s.pow2(s.splat(a[0].clamp(-126.0, 127.0).round())),
                     s.splat(f32::from(u8::from(s.any(s.is_nan(x))))),
-                    s.from_int(s.to_int(s.round(s.select(s.less(s.abs(x), limit), x, limit)))),
-                    s.from_bits(s.int_xor(s.to_bits(x), s.to_bits(y))),
-                    s.from_int(s.int_sub(s.to_bits(x), s.to_bits(y))),
-                    s.from_int(s.int_shr(s.int_sub(s.to_bits(x), s.int_splat(3)), 23)),
-                    s.from_bits(s.int_shl(s.to_bits(x), 5)),
+                    s.float_of_int(s.to_int(s.round(s.select(s.less(s.abs(x), limit), x, limit)))),
+                    s.float_of_bits(s.int_xor(s.to_bits(x), s.to_bits(y))),
+                    s.float_of_int(s.int_sub(s.to_bits(x), s.to_bits(y))),
+                    s.float_of_int(s.int_shr(s.int_sub(s.to_bits(x), s.int_splat(3)), 23)),
+                    s.float_of_bits(s.int_shl(s.to_bits(x), 5)),
                     s.lookup(&table, s.to_int(s.round(s.min(s.abs(y), s.splat(31.0))))),
                 ];
                 let mut push =

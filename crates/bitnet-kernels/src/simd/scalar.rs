@@ -110,7 +110,7 @@ impl Float for Scalar {
     }
 
     #[inline(always)]
-    fn from_bits(self, a: Self::I32) -> Self::F32 {
+    fn float_of_bits(self, a: Self::I32) -> Self::F32 {
         a.map(|x| f32::from_bits(x as u32))
     }
 
@@ -120,7 +120,7 @@ impl Float for Scalar {
     }
 
     #[inline(always)]
-    fn from_int(self, a: Self::I32) -> Self::F32 {
+    fn float_of_int(self, a: Self::I32) -> Self::F32 {
         a.map(|x| x as f32)
     }
 

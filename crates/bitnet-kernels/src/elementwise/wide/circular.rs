@@ -36,7 +36,7 @@ fn signed_sine<S: Simd>(s: S, r: S::F64, n: S::F64) -> S::F32 {
         ],
     );
     let odd = s.int_shl(s.to_int(s.narrow(n)), 31);
-    s.from_bits(s.int_xor(s.to_bits(s.narrow(s.mul64(p, r))), odd))
+    s.float_of_bits(s.int_xor(s.to_bits(s.narrow(s.mul64(p, r))), odd))
 }
 
 /// The sine.
@@ -91,7 +91,7 @@ pub(crate) fn tan<S: Simd>(s: S, x: S::F32) -> S::F32 {
     );
     let bits = s.int_shl(s.to_int(s.narrow(n)), 31);
     // The sign bit of an odd n, as a number below zero.
-    let odd = s.less(s.from_int(bits), s.splat(0.0));
+    let odd = s.less(s.float_of_int(bits), s.splat(0.0));
     let numerator = s.select64(odd, s.sub64(s.splat64(0.0), cosine), sine);
     let y = s.narrow(s.div64(numerator, s.select64(odd, sine, cosine)));
     let y = s.select(s.less(s.abs(x), s.splat(1e-10)), x, y);

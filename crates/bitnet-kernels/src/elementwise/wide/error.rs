@@ -58,7 +58,7 @@ pub(crate) fn erf<S: Simd>(s: S, x: S::F32) -> S::F32 {
     let small = erf_small(s, wide);
     let y = s.narrow(s.select64(s.less(a, s.splat(1.0)), small, large));
     // The sign of x, by its bit.
-    s.from_bits(s.int_xor(s.to_bits(y), s.int_xor(s.to_bits(x), s.to_bits(a))))
+    s.float_of_bits(s.int_xor(s.to_bits(y), s.int_xor(s.to_bits(x), s.to_bits(a))))
 }
 
 /// 1 − erf x.

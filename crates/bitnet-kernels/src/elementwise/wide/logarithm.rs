@@ -15,8 +15,8 @@ fn log_parts<S: Simd>(s: S, x: S::F32) -> (S::F64, S::F64) {
     let bits = s.to_bits(x);
     // x = 2^e · m with m in [√½, √2), whose lower end has these bits.
     let e = s.int_shr(s.int_sub(bits, s.int_splat(0x3f35_04f3)), 23);
-    let m = s.from_bits(s.int_sub(bits, s.int_shl(e, 23)));
-    let e = s.add(s.from_int(e), s.select(tiny, s.splat(-25.0), s.splat(0.0)));
+    let m = s.float_of_bits(s.int_sub(bits, s.int_shl(e, 23)));
+    let e = s.add(s.float_of_int(e), s.select(tiny, s.splat(-25.0), s.splat(0.0)));
     let f = s.widen(s.sub(m, s.splat(1.0)));
     // ln m = 2 artanh((m − 1) / (m + 1))
     let t = s.div64(f, s.add64(f, s.splat64(2.0)));
