@@ -1,13 +1,27 @@
-//! JSON objects whose keys must be unique. Ordinary maps keep the last of two equal keys, so two
+//! JSON of files: objects whose keys must be unique, and errors of bounded length. Ordinary maps keep the last of two equal keys, so two
 //! programs may read the same file differently; a file of weights must have one meaning.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, MapAccess, Visitor};
 
-use crate::error::printable;
+use crate::error::{FormatError, printable};
+
+/// Reads `what`, a JSON text.
+pub(crate) fn parse<T: DeserializeOwned>(what: &str, json: &[u8]) -> Result<T, FormatError> {
+    /// What the error quotes may be as long as the text.
+    const LONGEST: usize = 300;
+    serde_json::from_slice(json).map_err(|error| {
+        let mut reason = error.to_string();
+        if let Some((end, _)) = reason.char_indices().nth(LONGEST) {
+            reason.truncate(end);
+            reason += &format!("… at line {} column {}", error.line(), error.column());
+        }
+        FormatError::malformed(format!("{what}: {reason}"))
+    })
+}
 
 /// The entries of a JSON object in file order; a repeated key is an error that names it.
 pub(crate) struct UniqueEntries<V>(pub(crate) Vec<(String, V)>);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::error::{FormatError, printable};
-use crate::json::UniqueEntries;
+use crate::json::{self, UniqueEntries};
 
 /// The checked contents of an index: plain file names and the tensors each of them holds.
 ///
@@ -42,8 +42,7 @@ impl ShardIndex {
         struct Index {
             weight_map: UniqueEntries<String>,
         }
-        let index: Index = serde_json::from_slice(json)
-            .map_err(|e| FormatError::malformed(format!("safetensors index: {e}")))?;
+        let index: Index = json::parse("safetensors index", json)?;
         if index.weight_map.0.is_empty() {
             return Err(FormatError::malformed("safetensors index: weight_map is empty"));
         }
@@ -167,6 +166,13 @@ mod tests {
             let message = ShardIndex::parse(json).unwrap_err().to_string();
             assert!(message.contains(part), "{message}");
         }
+    }
+
+    #[test]
+    fn what_a_message_quotes_is_bounded() {
+        let long = format!("\"{}\"", "\u{7f}".repeat(5000));
+        let message = ShardIndex::parse(long.as_bytes()).unwrap_err().to_string();
+        assert!(message.len() < 500 && message.contains("… at line 1 column "), "{message}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use super::{LENGTH_BYTES, MAX_HEADER_BYTES, METADATA_KEY};
 use crate::error::{FormatError, printable};
-use crate::json::UniqueEntries;
+use crate::json::{self, UniqueEntries};
 use crate::raw::{RawDType, RawTensor};
 
 /// A parsed safetensors file, borrowing the bytes it was parsed from.
@@ -50,8 +50,7 @@ impl<'a> SafeTensors<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let (header, data) = split_header(bytes)?;
         let data_start = bytes.len() - data.len();
-        let header: Header = serde_json::from_slice(header)
-            .map_err(|e| FormatError::malformed(format!("safetensors header: {e}")))?;
+        let header: Header = json::parse("safetensors header", header)?;
 
         let mut tensors = Vec::with_capacity(header.tensors.len());
         for (name, info) in header.tensors {

@@ -25,17 +25,18 @@ pub(super) fn quantize_activation(x: &Array) -> Vec<Vec<f64>> {
     vec![codes, scales, sums]
 }
 
-/// What int8 codes with a scale for each 32 of a row keep of `x`; decisions in `f32` as above. What is
-/// not finite makes its group NaN.
+/// What codes of 16 bits with a scale for each 32 of a row keep of `x`; decisions in `f32` as above.
+/// What is not finite makes its group NaN.
 pub(super) fn by_groups(x: &Array) -> Array {
+    const MAX_CODE: f32 = 32639.0; // two bytes of 127
     let group = |x: &[f64]| -> Vec<f64> {
         let magnitude = x.iter().fold(0.0f32, |max, &x| max.max(x.abs() as f32));
         if !x.iter().all(|x| x.is_finite()) {
             return vec![f64::NAN; x.len()];
         }
-        let factor = 127.0 / magnitude;
+        let factor = MAX_CODE / magnitude;
         let factor = if factor.is_finite() { factor } else { 0.0 };
-        let scale = f64::from(magnitude / 127.0);
+        let scale = f64::from(magnitude / MAX_CODE);
         x.iter().map(|&x| f64::from((x as f32 * factor).round_ties_even()) * scale).collect()
     };
     let values = x.rows().flat_map(|row| row.chunks(32).flat_map(group).collect::<Vec<_>>());
