@@ -55,7 +55,7 @@ pub fn unpack_huggingface_row(
 /// Packs a matrix of `rows` × `cols` weights; the inverse of [`unpack_huggingface_row`].
 ///
 /// `fill_row(row, values)` writes the weights of a row, −1, 0 or +1, as in
-/// [`pack_tiled`](super::pack_tiled); `out` has `rows / 4 · cols` bytes.
+/// [`tiled::pack`](crate::tiled::pack()); `out` has `rows / 4 · cols` bytes.
 ///
 /// # Errors
 /// [`OperandError::RowsNotMultipleOfFour`], [`OperandError::Length`], or

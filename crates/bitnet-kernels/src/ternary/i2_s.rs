@@ -117,7 +117,7 @@ pub fn unpack_i2_s_row(
 /// Packs a tensor of `rows` × `cols` weights; the inverse of [`unpack_i2_s_row`].
 ///
 /// `fill_row(row, values)` writes the weights of a row, −1, 0 or +1, as in
-/// [`pack_tiled`](super::pack_tiled).
+/// [`tiled::pack`](crate::tiled::pack()).
 ///
 /// # Errors
 /// [`OperandError::BlockColumns`], [`OperandError::Length`], or [`OperandError::NotTernary`] if
