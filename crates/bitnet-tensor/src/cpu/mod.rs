@@ -139,8 +139,8 @@ impl Backend for CpuBackend {
             (Op::MatMulI32(_), [a, b], [out]) => linalg::matmul_i32(a, b, out),
             (Op::Decomposition(op), inputs, outputs) => linalg::decomposition(*op, inputs, outputs),
             (Op::Linear(_), [x, weight], [out]) => linalg::linear(cpu, x, weight, out),
-            (Op::TernaryLinear(op), [codes, scales, sums, weight], [out]) => {
-                linalg::ternary_linear(cpu, op.features, [codes, scales, sums], weight, out)
+            (Op::PackedLinear(op), [codes, scales, sums, weight], [out]) => {
+                linalg::packed_linear(cpu, op.features, [codes, scales, sums], weight, out)
             }
             (Op::LinearInt8(op), [codes, scales, sums, weight, weight_scales], [out]) => {
                 linalg::linear_int8(

@@ -222,7 +222,7 @@ operations! {
     /// `x · wᵀ` with dense weights.
     Linear,
     /// `x · wᵀ` with a quantized activation and ternary weights.
-    TernaryLinear,
+    PackedLinear,
     /// `x · wᵀ` with a quantized activation and int8 weights.
     LinearInt8,
 

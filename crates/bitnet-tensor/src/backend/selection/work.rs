@@ -43,7 +43,7 @@ impl Work {
             Op::MatMul(_)
             | Op::MatMulI32(_)
             | Op::Linear(_)
-            | Op::TernaryLinear(_)
+            | Op::PackedLinear(_)
             | Op::LinearInt8(_)
             | Op::Attention(_)
             | Op::Decomposition(_) => WorkClass::Product,

@@ -157,7 +157,7 @@ pub(in crate::cpu) fn operand_error(
     error!(ComputationError, name, operands, "{cause}")
 }
 
-pub(in crate::cpu) fn ternary_linear(
+pub(in crate::cpu) fn packed_linear(
     cpu: Cpu,
     features: usize,
     parts: [&BitNetTensor; 3],

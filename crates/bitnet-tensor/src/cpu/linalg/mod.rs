@@ -5,4 +5,4 @@ mod matmul;
 
 pub(super) use decomposition::decomposition;
 pub(crate) use decomposition::of_matrix;
-pub(super) use matmul::{linear, linear_int8, matmul, matmul_i32, operand_error, ternary_linear};
+pub(super) use matmul::{linear, linear_int8, matmul, matmul_i32, operand_error, packed_linear};

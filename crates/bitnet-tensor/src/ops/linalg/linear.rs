@@ -10,7 +10,7 @@ use crate::shape::count;
 use crate::{BitNetDType, BitNetTensor, TensorShape};
 
 /// `x · wᵀ` for `x [.., in]` and weights `w [out, in]`: dense ones, computed in `f32`, or ones of a
-/// block format, for which `x` is quantized to int8 with a scale for each 32 features.
+/// block format, for which `x` becomes codes of 16 bits with a scale for each 32 features.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Linear;
 
@@ -69,15 +69,15 @@ impl Operation for Linear {
     }
 }
 
-/// `x · wᵀ` for a quantized activation and ternary weights `[out, in]`. Operands: codes
+/// `x · wᵀ` for a quantized activation and ternary or 6-bit weights `[out, in]`. Operands: codes
 /// `I8 [.., padded]`, scales `F32 [..]`, sums `I32 [..]`, the weight.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct TernaryLinear {
+pub struct PackedLinear {
     /// The features of a row of codes; what follows is padding.
     pub features: usize,
 }
 
-impl Operation for TernaryLinear {
+impl Operation for PackedLinear {
     fn name(&self) -> &'static str {
         "linear"
     }
@@ -157,7 +157,7 @@ fn infer_quantized(
 impl BitNetTensor {
     /// `self · weightᵀ` for `F32 [.., in]` and a weight `[out, in]`: dense (`F32`, `F16`, `BF16`;
     /// computed in `f32`), ternary or `Int6` (the activation is quantized to int8 first), or of a
-    /// block format (the activation is quantized to int8 with a scale for each 32 features). Ternary
+    /// block format (the activation becomes codes of 16 bits with a scale for each 32 features). Ternary
     /// and block weights come from [`prepare_weight`](Self::prepare_weight).
     ///
     /// A row's result does not depend on the other rows.

@@ -5,7 +5,7 @@ use smallvec::smallvec;
 
 use crate::backend::dispatch::{apply, apply_one, apply_out};
 use crate::error::{Result, bail, error};
-use crate::ops::{LinearInt8, Op, Operation, Outputs, Specs, TensorSpec, TernaryLinear};
+use crate::ops::{LinearInt8, Op, Operation, Outputs, PackedLinear, Specs, TensorSpec};
 use crate::{BitNetDType, BitNetTensor, Device, TensorShape};
 
 /// The length of a row of activation codes for `features` values: rounded up to what the
@@ -91,7 +91,7 @@ impl QuantizedActivation {
         self.features
     }
 
-    /// `self · weightᵀ` for a ternary weight `[out, in]`: `F32 [.., out]`. The products are
+    /// `self · weightᵀ` for a ternary or 6-bit weight `[out, in]`: `F32 [.., out]`. The products are
     /// summed exactly, in integers.
     ///
     /// ```
@@ -108,7 +108,7 @@ impl QuantizedActivation {
     /// `ShapeMismatch`, `DTypeMismatch`.
     pub fn linear(&self, weight: &BitNetTensor) -> Result<BitNetTensor> {
         let [codes, scales, sums] = &self.parts;
-        apply_one(TernaryLinear { features: self.features }, &[codes, scales, sums, weight])
+        apply_one(PackedLinear { features: self.features }, &[codes, scales, sums, weight])
     }
 
     /// [`linear`](Self::linear) into `out`: into its storage where it fits, else it is replaced.
@@ -117,7 +117,7 @@ impl QuantizedActivation {
     /// As [`linear`](Self::linear).
     pub fn linear_out(&self, weight: &BitNetTensor, out: &mut BitNetTensor) -> Result<()> {
         let [codes, scales, sums] = &self.parts;
-        let op = TernaryLinear { features: self.features };
+        let op = PackedLinear { features: self.features };
         apply_out(op, &[codes, scales, sums, weight], std::slice::from_mut(out))
     }
 

@@ -208,7 +208,7 @@ pub(super) fn evaluate(op: &Op, inputs: &[Array]) -> Result<Vec<Vec<f64>>, Strin
             one(linear(&by_groups(x), x.last(), &inputs[1]))
         }
         Op::Linear(_) => one(linear(x, x.last(), &inputs[1])),
-        Op::TernaryLinear(op) => {
+        Op::PackedLinear(op) => {
             // The weight has been read as code × scale.
             let sums = linear(x, op.features, &inputs[3]);
             one(scale_rows(&sums, &inputs[1].values))
