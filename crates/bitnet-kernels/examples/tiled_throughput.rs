@@ -2,7 +2,7 @@
 //! per second for one token (beside what a plain read of memory reaches), products per second
 //! for many, and weights packed per second.
 //!
-//! `cargo run --release -p bitnet-kernels --example ternary_throughput`
+//! `cargo run --release -p bitnet-kernels --example tiled_throughput`
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ fn main() {
                 decode(cpu, encoding);
                 for (rows, cols) in SHAPES {
                     let batches: &[usize] = match cpu.isa() {
-                        Isa::Scalar | Isa::Avx2 => &[1, 4, 128],
+                        Isa::Scalar | Isa::Sse41 | Isa::Avx2 | Isa::Neon => &[1, 4, 128],
                         _ => &[1, 2, 4, 12, 13, 512],
                     };
                     for &tokens in batches {

@@ -16,22 +16,50 @@ use crate::simd::{Kernel, Scalar};
 pub enum Isa {
     /// Plain Rust; what the target's baseline offers.
     Scalar,
+    /// x86-64 with SSE4.1 (Penryn 2008, Bulldozer 2011, and later).
+    Sse41,
     /// x86-64 with AVX2, FMA and F16C (Haswell 2013, Zen 2017, and later).
     Avx2,
+    /// The same with AVX-VNNI (Alder Lake 2021, Zen 5 2024, and later).
+    AvxVnni,
     /// x86-64 with AVX-512 F, BW, DQ, VL and VNNI (Cascade Lake 2019 and later).
     Avx512,
     /// The same with VBMI (Ice Lake 2019, Zen 4 2022, and later).
     Avx512Vbmi,
+    /// AArch64: NEON is part of it.
+    Neon,
+    /// The same with `dotprod` (Cortex-A76 2018, Neoverse N1, Apple A13 2019, and later).
+    NeonDotprod,
+    /// The same with `i8mm` (Neoverse V1 and N2, Cortex-A710, Apple M2, and later).
+    NeonI8mm,
 }
 
 impl Isa {
+    /// Every tier, in order.
+    const ALL: [Isa; 9] = [
+        Isa::Scalar,
+        Isa::Sse41,
+        Isa::Avx2,
+        Isa::AvxVnni,
+        Isa::Avx512,
+        Isa::Avx512Vbmi,
+        Isa::Neon,
+        Isa::NeonDotprod,
+        Isa::NeonI8mm,
+    ];
+
     /// The name used in reports and in the `BITNET_ISA` environment variable.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Scalar => "scalar",
+            Isa::Sse41 => "sse4.1",
             Isa::Avx2 => "avx2",
+            Isa::AvxVnni => "avx-vnni",
             Isa::Avx512 => "avx512-vnni",
             Isa::Avx512Vbmi => "avx512-vbmi",
+            Isa::Neon => "neon",
+            Isa::NeonDotprod => "neon-dotprod",
+            Isa::NeonI8mm => "neon-i8mm",
         }
     }
 }
@@ -55,8 +83,8 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// The best tier of this CPU, or the lower one named by `BITNET_ISA` (`scalar`, `avx2`,
-    /// `avx512-vnni`, `avx512-vbmi`). A name that this CPU does not support changes nothing;
+    /// The best tier of this CPU, or the lower one whose [name](Isa::name) `BITNET_ISA` has. A name
+    /// that this CPU does not support changes nothing;
     /// [`from_environment`](Self::from_environment) tells.
     pub fn best() -> Cpu {
         static BEST: OnceLock<Cpu> = OnceLock::new();
@@ -92,11 +120,8 @@ impl Cpu {
     pub fn available() -> &'static [Cpu] {
         static AVAILABLE: OnceLock<Vec<Cpu>> = OnceLock::new();
         AVAILABLE.get_or_init(|| {
-            [Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Avx512Vbmi]
-                .into_iter()
-                .filter(|&isa| is_detected(isa))
-                .map(|isa| Cpu { isa })
-                .collect()
+            let detected = Isa::ALL.into_iter().filter(|&isa| is_detected(isa));
+            detected.map(|isa| Cpu { isa }).collect()
         })
     }
 
@@ -112,15 +137,33 @@ impl Cpu {
             Isa::Scalar => kernel.run(Scalar),
             #[cfg(target_arch = "x86_64")]
             // SAFETY: a `Cpu` of this tier exists only after detection of its features.
-            Isa::Avx2 => unsafe { crate::simd::avx2::run(kernel) },
+            Isa::Sse41 => unsafe { crate::simd::sse41::run(kernel) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Isa::Avx512Vbmi if K::USES_VBMI => unsafe { crate::simd::avx512::run_vbmi(kernel) },
+            Isa::AvxVnni if K::INTEGER_DOTS => unsafe { crate::simd::avx2::run_vnni(kernel) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above; what has AVX-VNNI has the rest.
+            Isa::Avx2 | Isa::AvxVnni => unsafe { crate::simd::avx2::run(kernel) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Isa::Avx512Vbmi if K::INTEGER_DOTS => unsafe { crate::simd::avx512::run_vbmi(kernel) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above; what has VBMI has the rest.
             Isa::Avx512 | Isa::Avx512Vbmi => unsafe { crate::simd::avx512::run(kernel) },
-            #[cfg(not(target_arch = "x86_64"))]
-            _ => unreachable!("x86 tiers are never detected here"),
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: as above.
+            Isa::NeonI8mm if K::INTEGER_DOTS => unsafe { crate::simd::neon::run_i8mm(kernel) },
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: as above.
+            Isa::NeonDotprod if K::INTEGER_DOTS => unsafe {
+                crate::simd::neon::run_dotprod(kernel)
+            },
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: as above; what has more has NEON.
+            Isa::Neon | Isa::NeonDotprod | Isa::NeonI8mm => unsafe {
+                crate::simd::neon::run(kernel)
+            },
+            _ => unreachable!("{} is never detected on this architecture", self.isa),
         }
     }
 }
@@ -135,11 +178,15 @@ fn is_detected(isa: Isa) -> bool {
     match isa {
         Isa::Scalar => true,
         #[cfg(target_arch = "x86_64")]
+        Isa::Sse41 => is_x86_feature_detected!("ssse3") && is_x86_feature_detected!("sse4.1"),
+        #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => {
             is_x86_feature_detected!("avx2")
                 && is_x86_feature_detected!("fma")
                 && is_x86_feature_detected!("f16c")
         }
+        #[cfg(target_arch = "x86_64")]
+        Isa::AvxVnni => is_detected(Isa::Avx2) && is_x86_feature_detected!("avxvnni"),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => {
             is_detected(Isa::Avx2)
@@ -151,8 +198,19 @@ fn is_detected(isa: Isa) -> bool {
         }
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Vbmi => is_detected(Isa::Avx512) && is_x86_feature_detected!("avx512vbmi"),
-        #[cfg(not(target_arch = "x86_64"))]
-        _ => false,
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => {
+            cfg!(target_endian = "little") && std::arch::is_aarch64_feature_detected!("neon")
+        }
+        #[cfg(target_arch = "aarch64")]
+        Isa::NeonDotprod => {
+            is_detected(Isa::Neon) && std::arch::is_aarch64_feature_detected!("dotprod")
+        }
+        #[cfg(target_arch = "aarch64")]
+        Isa::NeonI8mm => {
+            is_detected(Isa::NeonDotprod) && std::arch::is_aarch64_feature_detected!("i8mm")
+        }
+        _ => false, // of another architecture
     }
 }
 

@@ -128,6 +128,8 @@ struct Piece<'a, T, F> {
 impl<T, F: Finish<T>> Kernel for Piece<'_, T, F> {
     type Output = ();
 
+    const INTEGER_DOTS: bool = true;
+
     /// Tokens outside: the rows of a piece stay in the L2 cache for the next tokens.
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {

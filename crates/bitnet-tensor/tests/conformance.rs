@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Once};
 
-use bitnet_kernels::{Cpu, Isa};
+use bitnet_kernels::Cpu;
 use bitnet_tensor::backend::registry;
 use bitnet_tensor::cpu::CpuBackend;
 use bitnet_tensor::{BitNetDType, BitNetTensor, Device, Element};
@@ -13,19 +13,8 @@ use bitnet_testkit::conformance::{Family, run_family, run_tiers};
 /// A device for each tier, registered.
 fn tiers() -> Vec<Device> {
     static ONCE: Once = Once::new();
-    let tiers: Vec<(Cpu, Device)> = Cpu::available()
-        .iter()
-        .map(|&cpu| {
-            let kind = match cpu.isa() {
-                Isa::Scalar => "cpu-scalar",
-                Isa::Avx2 => "cpu-avx2",
-                Isa::Avx512 => "cpu-avx512",
-                Isa::Avx512Vbmi => "cpu-avx512-vbmi",
-                _ => "cpu-other",
-            };
-            (cpu, Device::new(kind, 0))
-        })
-        .collect();
+    let tiers: Vec<(Cpu, Device)> =
+        Cpu::available().iter().map(|&cpu| (cpu, Device::new(cpu.isa().name(), 0))).collect();
     ONCE.call_once(|| {
         for &(cpu, device) in &tiers {
             registry::register(Arc::new(CpuBackend::with_tier(cpu, device)))

@@ -90,6 +90,8 @@ struct Piece<'a> {
 impl Kernel for Piece<'_> {
     type Output = ();
 
+    const INTEGER_DOTS: bool = true;
+
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let layout = self.w.layout;

@@ -1,15 +1,16 @@
-//! The Avx2 tier of x86-64.
+//! The AVX2 and AVX-VNNI tiers of x86-64: one code but for the integer dot products.
 
 use std::arch::x86_64::*;
 
 use super::float::{Float, LANES};
 use super::{Kernel, Simd};
 
-/// Proof that the running CPU has this tier's features. Made only by [`run`].
+/// Proof that the running CPU has this tier's features. Made only by [`run`] and [`run_vnni`].
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Avx2(());
+pub(crate) struct Avx2<const VNNI: bool>(());
 
-impl Simd for Avx2 {}
+impl Simd for Avx2<false> {}
+impl Simd for Avx2<true> {}
 
 /// Lanes 0 to 7 and 8 to 15.
 type Pair = [__m256; 2];
@@ -29,7 +30,7 @@ macro_rules! intrinsics {
     )*};
 }
 
-impl Float for Avx2 {
+impl<const VNNI: bool> Float for Avx2<VNNI> {
     type F32 = Pair;
     type I32 = Ints;
     type Mask = Pair;
@@ -183,5 +184,14 @@ unsafe fn lookup_eight(table: &[f32; 2 * LANES], index: __m256i) -> __m256 {
 /// The CPU must have the features named in the attribute.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run(Avx2(()))
+    kernel.run(Avx2::<false>(()))
+}
+
+/// Runs `kernel` compiled with this tier's instructions and AVX-VNNI.
+///
+/// # Safety
+/// The CPU must have the features named in the attribute.
+#[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+pub(crate) unsafe fn run_vnni<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Avx2::<true>(()))
 }

@@ -228,6 +228,73 @@ mod tests {
         }
     }
 
+    /// Every f16 widened, and what is at, just below and just above each and the middle to the next
+    /// narrowed.
+    struct Halves;
+
+    impl Kernel for Halves {
+        type Output = (Vec<u32>, Vec<u16>);
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> (Vec<u32>, Vec<u16>) {
+            let (mut wide, mut narrow) = (Vec::new(), Vec::new());
+            for first in (0..=u16::MAX).step_by(LANES) {
+                let bits = std::array::from_fn(|i| first + i as u16);
+                let x = s.to_array(s.load_f16(black_box(&bits)));
+                wide.extend(reference::bits(&x));
+                for offset in [-1, 0, 1, 0xfff, 0x1000, 0x1001] {
+                    let near = x.map(|x| f32::from_bits(x.to_bits().wrapping_add_signed(offset)));
+                    let mut half = [0; LANES];
+                    s.store_f16(s.load(&near), &mut half);
+                    for (half, near) in half.into_iter().zip(near) {
+                        narrow.push(if near.is_nan() { 0x7e00 } else { half });
+                    }
+                }
+            }
+            (wide, narrow)
+        }
+    }
+
+    #[test]
+    fn all_tiers_agree_on_every_half() {
+        let expected = Cpu::available()[0].run(Halves);
+        for cpu in Cpu::available() {
+            assert!(cpu.run(Halves) == expected, "{cpu}");
+        }
+    }
+
+    /// Which vectors have a lane beyond a million.
+    struct AnyBeyond<'a>(&'a [[f32; LANES]]);
+
+    impl Kernel for AnyBeyond<'_> {
+        type Output = Vec<bool>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> Vec<bool> {
+            let mut found = Vec::new();
+            for x in self.0 {
+                found.push(s.any(s.less(s.splat(1e6), s.abs(s.load(x)))));
+            }
+            found
+        }
+    }
+
+    /// Beside signaling NaNs too, which a maximum over lanes before the comparison would prefer.
+    #[test]
+    fn one_true_lane_is_found() {
+        for other in [0.0, f32::NAN, f32::from_bits(0x7f80_0001)] {
+            let mut vectors = [[other; LANES]; LANES + 1];
+            for (i, vector) in vectors[..LANES].iter_mut().enumerate() {
+                vector[i] = -3e38;
+            }
+            for &cpu in Cpu::available() {
+                let mut expected = vec![true; LANES];
+                expected.push(false);
+                assert_eq!(cpu.run(AnyBeyond(black_box(&vectors))), expected, "{cpu}");
+            }
+        }
+    }
+
     #[test]
     fn all_tiers_agree_on_every_operation() {
         let a = reference::awkward_floats(4096, 1);

@@ -5,8 +5,8 @@
 //! have a line of their own, so that the other four fill bytes by halves and every line is aligned.
 
 use super::TILE_ROWS;
-use super::kernel::{Encoding, Line};
-use crate::simd::Simd;
+use super::kernel::Encoding;
+use crate::simd::{PlaneBytes, Simd};
 
 /// Columns of a tile.
 const COLUMNS: usize = 96;
@@ -59,7 +59,12 @@ impl Encoding for FiveBit {
     }
 
     #[inline(always)]
-    fn unpack<S: Simd, const R: usize>(simd: S, tiles: &[u8], planes: &mut [[Line; R]], r: usize) {
+    fn unpack<S: Simd, const R: usize>(
+        simd: S,
+        tiles: &[u8],
+        planes: &mut [[PlaneBytes; R]],
+        r: usize,
+    ) {
         for (tile, planes) in lines(tiles).iter().zip(planes.as_chunks_mut::<PLANES>().0) {
             for (pair, out) in planes.as_chunks_mut::<6>().0.iter_mut().enumerate() {
                 let planes = planes_of_pair(simd, tile, pair);

@@ -8,13 +8,14 @@
 
 use std::cell::Cell;
 
-use super::kernel::{self, Blocks, Line, Stream};
+use super::kernel::{self, Blocks, Stream};
 use super::panels::Panels;
 use super::{TILE_ROWS, TiledMatrix};
 use crate::dispatch::Cpu;
 use crate::parallel::{self, SharedMut};
 use crate::product::{Finish, Scaled, Sums};
 use crate::quantized::QuantizedRows;
+use crate::simd::PlaneBytes;
 
 /// Bytes of weights that one thread streams at a time for few tokens.
 const STREAM_PIECE: usize = 1 << 16;
@@ -106,7 +107,7 @@ fn product<T: Send, F: Finish<T>>(
         let panels = Panels::new(tokens, panel_tokens, padded_cols);
         panels.interleave(x, data);
         let block_lines = padded_cols / 4;
-        let blocks_per_piece = PLANE_BYTES / size_of::<Line>() / block_lines.max(1);
+        let blocks_per_piece = PLANE_BYTES / size_of::<PlaneBytes>() / block_lines.max(1);
         let blocks_per_piece = blocks_per_piece.next_multiple_of(2).clamp(2, 1 << 10);
         let panels_per_piece = PIECE_TOKENS.div_ceil(panel_tokens);
         let panel_pieces = panels.count.div_ceil(panels_per_piece);
@@ -128,7 +129,7 @@ fn product<T: Send, F: Finish<T>>(
 
 thread_local! {
     static PANELS: Cell<Vec<i8>> = const { Cell::new(Vec::new()) };
-    static PLANES: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
+    static PLANES: Cell<Vec<PlaneBytes>> = const { Cell::new(Vec::new()) };
 }
 
 /// Calls `f` with `len` elements of any content, kept by this thread from call to call.

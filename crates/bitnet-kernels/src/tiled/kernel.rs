@@ -7,18 +7,7 @@ use super::panels::Panels;
 use super::six_bit::SixBit;
 use super::two_bit::TwoBit;
 use super::{TILE_ROWS, TileEncoding, TiledMatrix};
-use crate::simd::{Kernel, Simd};
-
-/// A plane of 16 rows × 4 columns of codes, one per byte.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-pub(super) struct Line(pub(super) [u8; 64]);
-
-impl Default for Line {
-    fn default() -> Self {
-        Line([0; 64])
-    }
-}
+use crate::simd::{Kernel, PlaneBytes, Simd};
 
 /// Takes the sums of codes of a token and a row block. Called, not inlined: results need not be
 /// compiled for each tier.
@@ -41,7 +30,12 @@ pub(super) trait Encoding {
     );
 
     /// Writes plane `k` of a row block to `planes[k][r]`.
-    fn unpack<S: Simd, const R: usize>(simd: S, tiles: &[u8], planes: &mut [[Line; R]], r: usize);
+    fn unpack<S: Simd, const R: usize>(
+        simd: S,
+        tiles: &[u8],
+        planes: &mut [[PlaneBytes; R]],
+        r: usize,
+    );
 }
 
 /// How many tokens a tier multiplies in a [`Stream`], and in a panel of [`Blocks`].
@@ -49,6 +43,8 @@ pub(super) struct TokenCounts;
 
 impl Kernel for TokenCounts {
     type Output = (usize, usize);
+
+    const INTEGER_DOTS: bool = true;
 
     #[inline(always)]
     fn run<S: Simd>(self, _simd: S) -> (usize, usize) {
@@ -68,7 +64,7 @@ pub(super) struct Stream<'a> {
 impl Kernel for Stream<'_> {
     type Output = ();
 
-    const USES_VBMI: bool = true;
+    const INTEGER_DOTS: bool = true;
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
@@ -106,9 +102,7 @@ impl Stream<'_> {
     }
 }
 
-/// Some row blocks × some panels. A *register block* is one or two row blocks × a panel: its sums
-/// stay in registers over all columns, each plane is loaded once and used for every token, each quad
-/// of activations is broadcast once and used for every row block.
+/// Some row blocks × some panels, in *register blocks* of one or two row blocks × a panel.
 pub(super) struct Blocks<'a> {
     pub(super) w: &'a TiledMatrix<'a>,
     pub(super) panels: Panels,
@@ -116,18 +110,18 @@ pub(super) struct Blocks<'a> {
     pub(super) panel_range: Range<usize>,
     pub(super) row_blocks: Range<usize>,
     /// Room for the planes of the row blocks, made even.
-    pub(super) planes: &'a mut [Line],
+    pub(super) planes: &'a mut [PlaneBytes],
     pub(super) finish: FinishSums<'a>,
 }
 
 impl Kernel for Blocks<'_> {
     type Output = ();
 
-    const USES_VBMI: bool = true;
+    const INTEGER_DOTS: bool = true;
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        if S::HAS_32_REGISTERS {
+        if S::TWO_ROW_BLOCKS {
             self.run_blocks::<S, 2>(simd);
         } else {
             self.run_blocks::<S, 1>(simd);
@@ -152,10 +146,10 @@ impl Blocks<'_> {
             }
         }
         let planes = &*planes;
-        let planes_per_partial = match w.layout().encoding() {
-            TileEncoding::TwoBit => S::planes_per_partial(TwoBit::MAX_CODE),
-            TileEncoding::FiveBit => S::planes_per_partial(FiveBit::MAX_CODE),
-            TileEncoding::SixBit => S::planes_per_partial(SixBit::MAX_CODE),
+        let max_code = match w.layout().encoding() {
+            TileEncoding::TwoBit => TwoBit::MAX_CODE,
+            TileEncoding::FiveBit => FiveBit::MAX_CODE,
+            TileEncoding::SixBit => SixBit::MAX_CODE,
         };
         for panel in panel_range {
             for (i, first_block) in row_blocks.clone().step_by(R).enumerate() {
@@ -164,7 +158,7 @@ impl Blocks<'_> {
                     data,
                     panel,
                     planes: &planes[i * block_planes..][..block_planes],
-                    planes_per_partial,
+                    max_code,
                     row_blocks: first_block..row_blocks.end.min(first_block + R),
                     finish,
                 };
@@ -195,8 +189,8 @@ struct Block<'a, const R: usize> {
     panels: Panels,
     data: &'a [i8],
     panel: usize,
-    planes: &'a [[Line; R]],
-    planes_per_partial: usize,
+    planes: &'a [[PlaneBytes; R]],
+    max_code: usize,
     row_blocks: Range<usize>,
     finish: FinishSums<'a>,
 }
@@ -206,26 +200,7 @@ impl<const R: usize> Block<'_, R> {
     fn run<S: Simd, const Q: usize>(&self, simd: S) {
         let quads = self.panels.quads::<Q>(self.data, self.panel);
         let mut sums = [[[0; TILE_ROWS]; R]; Q];
-        let chunk = self.planes_per_partial;
-        for (planes, quads) in self.planes.chunks(chunk).zip(quads.chunks(chunk)) {
-            let mut partials = [[simd.partial_zero(); R]; Q];
-            for (lines, quads) in planes.iter().zip(quads) {
-                let mut plane = [simd.bytes(simd.tile(&lines[0].0)); R];
-                for r in 1..R {
-                    plane[r] = simd.bytes(simd.tile(&lines[r].0));
-                }
-                for t in 0..Q {
-                    for r in 0..R {
-                        partials[t][r] = simd.plane_dot(partials[t][r], plane[r], &quads[t]);
-                    }
-                }
-            }
-            for t in 0..Q {
-                for r in 0..R {
-                    simd.add_partial(&mut sums[t][r], partials[t][r]);
-                }
-            }
-        }
+        simd.panel_dot(self.planes, quads, self.max_code, &mut sums);
         for (token, sums) in self.panels.tokens(self.panel).zip(&mut sums) {
             // A row block beyond the end is not stored.
             for (block, sums) in self.row_blocks.clone().zip(sums) {

@@ -3,8 +3,8 @@
 //! The low four bits of two planes share a line, the high two bits of all four planes have the third.
 
 use super::TILE_ROWS;
-use super::kernel::{Encoding, Line};
-use crate::simd::Simd;
+use super::kernel::Encoding;
+use crate::simd::{PlaneBytes, Simd};
 
 /// Columns of a tile.
 const COLUMNS: usize = 16;
@@ -53,7 +53,12 @@ impl Encoding for SixBit {
     }
 
     #[inline(always)]
-    fn unpack<S: Simd, const R: usize>(simd: S, tiles: &[u8], out: &mut [[Line; R]], r: usize) {
+    fn unpack<S: Simd, const R: usize>(
+        simd: S,
+        tiles: &[u8],
+        out: &mut [[PlaneBytes; R]],
+        r: usize,
+    ) {
         for (tile, out) in lines(tiles).iter().zip(out.as_chunks_mut::<4>().0) {
             let planes = planes(simd, tile);
             for j in 0..4 {

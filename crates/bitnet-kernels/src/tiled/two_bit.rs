@@ -1,8 +1,8 @@
 //! Tiles with a weight in two bits: 16 rows × 16 columns in 64 bytes.
 
 use super::TILE_ROWS;
-use super::kernel::{Encoding, Line};
-use crate::simd::Simd;
+use super::kernel::Encoding;
+use crate::simd::{PlaneBytes, Simd};
 
 /// Columns of a tile.
 const COLUMNS: usize = 16;
@@ -28,7 +28,7 @@ impl Encoding for TwoBit {
     ) {
         // `steps[k][j][t]` are the activations of token `t` for plane `j` of the `k`-th tile.
         let (tiles, steps) = (tiles.as_chunks().0, quads.as_chunks().0);
-        if S::HAS_32_REGISTERS && Q == 1 {
+        if S::TWO_ROW_BLOCKS && Q == 1 {
             stream::<S, Q, 2>(simd, tiles, steps, sums);
         } else {
             stream::<S, Q, 1>(simd, tiles, steps, sums);
@@ -36,7 +36,12 @@ impl Encoding for TwoBit {
     }
 
     #[inline(always)]
-    fn unpack<S: Simd, const R: usize>(simd: S, tiles: &[u8], planes: &mut [[Line; R]], r: usize) {
+    fn unpack<S: Simd, const R: usize>(
+        simd: S,
+        tiles: &[u8],
+        planes: &mut [[PlaneBytes; R]],
+        r: usize,
+    ) {
         let tiles = tiles.as_chunks::<BYTES>().0;
         for (tile, planes) in tiles.iter().zip(planes.as_chunks_mut::<4>().0) {
             let tile = simd.tile(tile);

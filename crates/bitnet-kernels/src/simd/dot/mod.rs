@@ -9,27 +9,35 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx_vnni;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "aarch64")]
+mod neon_dotprod;
 mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod sse41;
+
+#[cfg(target_arch = "aarch64")]
+pub(super) use neon_dotprod::{sdot, usdot};
+
+use super::unpack::{PlaneBytes, Unpack};
 
 /// Integer dot products of one tier. Implementations are `#[inline(always)]`.
-pub(crate) trait DotSimd: Copy {
+pub(crate) trait DotSimd: Unpack {
     /// Most tokens that are multiplied with a ternary tile as it is unpacked, 1 or 4.
     const STREAM_TOKENS: usize;
     /// Most tokens of a ternary register block; the registers hold its accumulators.
     const PANEL_TOKENS: usize;
-    /// Whether there are 32 registers: a ternary register block then spans two row blocks.
-    const HAS_32_REGISTERS: bool;
-    /// The same for partial sums of a [`Self::placed_plane`].
+    /// Whether the registers hold the sums of a panel for two row blocks, which a register block then
+    /// spans, and twice the chains of sums where planes are multiplied as they are unpacked.
+    const TWO_ROW_BLOCKS: bool;
+    /// As [`Self::planes_per_partial`], of [`Self::placed_plane`]s of two-bit codes.
     const PLANES_PER_PLACED_PARTIAL: usize;
     /// Tokens of an int8 register block (1 or 4), which spans four rows.
     const INT8_TOKENS: usize;
 
-    /// A tile of 16 × 16 two-bit codes, as loaded.
-    type Tile: Copy;
-    /// 16 rows × 4 columns of codes, one per byte.
-    type Plane: Copy;
-    /// 16 rows × 4 five-bit codes, one per byte.
-    type FiveBitCodes: Copy;
     /// Sixteen partial sums, one per row of a tile.
     type Partial: Copy;
     /// Partial sums of one int8 dot product.
@@ -43,35 +51,10 @@ pub(crate) trait DotSimd: Copy {
     /// to `i32` sums.
     fn planes_per_partial(max_code: usize) -> usize;
 
-    /// Loads a tile.
-    fn tile(self, bytes: &[u8; 64]) -> Self::Tile;
-
-    /// The codes of columns `4·J .. 4·J + 4` of a tile, `J < 4`.
-    fn plane<const J: usize>(self, tile: Self::Tile) -> Self::Plane;
-
-    /// Five-bit codes: bits 0 to 3 are a half of each byte of `line`, the high one if `HALF` is 1; bit
-    /// 4 is bit `slot < 8` of each byte of `last`.
-    fn five_bit_codes<const HALF: usize>(
-        self,
-        line: Self::Tile,
-        last: Self::Tile,
-        slot: usize,
-    ) -> Self::FiveBitCodes;
-
-    /// Digit `DIGIT < 3` of each code `a + 3 · b + 9 · c`: a, b or c. (Of codes from 27 on, c is 3.)
-    fn digit<const DIGIT: usize>(self, codes: Self::FiveBitCodes) -> Self::Plane;
-
-    /// Plane `J < 4` of a six-bit tile: the low four bits of a code are a half of each byte of `line`,
-    /// the high one for odd `J`; the high two are bits `2J` and `2J + 1` of each byte of `high`.
-    fn six_bit_plane<const J: usize>(self, line: Self::Tile, high: Self::Tile) -> Self::Plane;
-
-    /// Writes the codes of a plane.
-    fn store_plane(self, plane: Self::Plane, out: &mut [u8; 64]);
-
     /// Zero partial sums.
     fn partial_zero(self) -> Self::Partial;
 
-    /// `partial[r] + Σᵢ plane[r][i] · q[i]`.
+    /// `partial[r] + Σᵢ plane[r][i] · q[i]`, of codes below 64 or a [`Self::placed_plane`].
     fn plane_dot(self, partial: Self::Partial, plane: Self::Plane, q: &[i8; 4]) -> Self::Partial;
 
     /// `sums[r] += partial[r]`.
@@ -85,7 +68,21 @@ pub(crate) trait DotSimd: Copy {
         }
     }
 
-    /// As [`Self::plane`], but a tier may leave the codes where they are in their bytes, that
+    /// `sums[t][r][row] += Σₖ planes[k][r][row] · quads[k][t]`, of codes up to `max_code` < 64: a
+    /// register block, whose partial sums stay in registers over all planes. Each plane is loaded once
+    /// and used for every token, each quad of activations broadcast once and used for every row block.
+    #[inline(always)]
+    fn panel_dot<const R: usize, const Q: usize>(
+        self,
+        planes: &[[PlaneBytes; R]],
+        quads: &[[[i8; 4]; Q]],
+        max_code: usize,
+        sums: &mut [[[i32; 16]; R]; Q],
+    ) {
+        dot_by_planes(self, planes, quads, max_code, sums);
+    }
+
+    /// As [`Unpack::plane`], but a tier may leave the codes where they are in their bytes, that
     /// is multiplied by 4ᴶ, where saving the shift matters.
     #[inline(always)]
     fn placed_plane<const J: usize>(self, tile: Self::Tile) -> Self::Plane {
@@ -128,19 +125,33 @@ pub(crate) trait DotSimd: Copy {
     }
 }
 
-/// Digit `digit` of every code, again and again: what [`DotSimd::digit`] looks up.
-#[cfg(target_arch = "x86_64")]
-const fn digits<const N: usize>(digit: usize) -> [u8; N] {
-    let mut table = [0; N];
-    let mut code = 0;
-    while code < N {
-        let value = (code % 32) as u8;
-        table[code] = match digit {
-            0 => value % 3,
-            1 => value / 3 % 3,
-            _ => value / 9,
-        };
-        code += 1;
+/// [`DotSimd::panel_dot`] by one [`DotSimd::plane_dot`] for each plane, row block and token.
+#[inline(always)]
+fn dot_by_planes<S: DotSimd, const R: usize, const Q: usize>(
+    simd: S,
+    planes: &[[PlaneBytes; R]],
+    quads: &[[[i8; 4]; Q]],
+    max_code: usize,
+    sums: &mut [[[i32; 16]; R]; Q],
+) {
+    let chunk = S::planes_per_partial(max_code);
+    for (planes, quads) in planes.chunks(chunk).zip(quads.chunks(chunk)) {
+        let mut partials = [[simd.partial_zero(); R]; Q];
+        for (lines, quads) in planes.iter().zip(quads) {
+            let mut plane = [simd.bytes(simd.tile(&lines[0].0)); R];
+            for r in 1..R {
+                plane[r] = simd.bytes(simd.tile(&lines[r].0));
+            }
+            for t in 0..Q {
+                for r in 0..R {
+                    partials[t][r] = simd.plane_dot(partials[t][r], plane[r], &quads[t]);
+                }
+            }
+        }
+        for t in 0..Q {
+            for r in 0..R {
+                simd.add_partial(&mut sums[t][r], partials[t][r]);
+            }
+        }
     }
-    table
 }

@@ -26,7 +26,7 @@ macro_rules! intrinsics {
     )*};
 }
 
-impl Double for Avx2 {
+impl<const VNNI: bool> Double for Avx2<VNNI> {
     type F64 = Quad;
 
     intrinsics! {

@@ -3,12 +3,15 @@
 //!
 //! As for `Float`, every operation is one IEEE operation per lane and nothing is fused.
 
-mod scalar;
-
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod sse41;
 
 use super::Float;
 
