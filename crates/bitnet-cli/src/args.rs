@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use bitnet::llm::config::GenerationConfig;
 use bitnet::llm::sampler::SamplingParams;
 use bitnet::tensor::I2sBlock;
@@ -34,6 +35,17 @@ pub(crate) struct LayoutArguments {
 }
 
 impl LayoutArguments {
+    /// As if this had been given.
+    pub(crate) fn of(i2_s_block: Option<usize>) -> anyhow::Result<Self> {
+        let block = i2_s_block.map(|len| self::i2_s_block(&len.to_string()));
+        Ok(Self { i2_s_block: block.transpose().map_err(anyhow::Error::msg)? })
+    }
+
+    /// What was given.
+    pub(crate) fn i2_s_block(self) -> Option<I2sBlock> {
+        self.i2_s_block
+    }
+
     /// The files of the model at `path`.
     pub(crate) fn open(self, path: &Path) -> anyhow::Result<ModelFiles> {
         let files = ModelFiles::open(path)?;
@@ -95,6 +107,12 @@ pub(crate) struct ThreadArguments {
 }
 
 impl ThreadArguments {
+    /// As if this had been given.
+    pub(crate) fn of(threads: usize) -> anyhow::Result<Self> {
+        let threads = u16::try_from(threads).ok().filter(|threads| (1..=256).contains(threads));
+        Ok(Self { threads: Some(threads.context("threads are 1 to 256")?) })
+    }
+
     /// Sets the number of threads and returns it.
     pub(crate) fn apply(&self) -> usize {
         if let Some(threads) = self.threads {
@@ -105,7 +123,7 @@ impl ThreadArguments {
 }
 
 /// How much memory tensors may take.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 pub(crate) struct MemoryArguments {
     /// The most memory for tensors, as 512MiB or 2G; weights used where they lie in a file do not
     /// count [default: BITNET_MEMORY_LIMIT, else no limit]

@@ -1,7 +1,7 @@
 //! The `bitnet` program: text from ternary language models, and what to know about them.
 //!
 //! Standard output carries the result alone, text or one JSON object; everything else goes to
-//! standard error. Exit status: 0 done, 1 failed, 2 wrong usage, 3 `verify`
+//! standard error. Exit status: 0 done, 1 failed or slower than a baseline, 2 wrong usage, 3 `verify`
 //! found a difference, 130 interrupted.
 
 mod args;
@@ -10,6 +10,7 @@ mod interrupt;
 mod loading;
 mod machine;
 mod output;
+mod page;
 mod profiling;
 mod progress;
 mod text_input;

@@ -20,6 +20,7 @@ pub mod elementwise;
 pub mod grouped;
 pub mod int8;
 pub mod parallel;
+pub mod peaks;
 mod product;
 mod quantized;
 pub mod reduce;

@@ -1,6 +1,7 @@
 //! The program as its users run it: its output, its exit status, its errors.
 
 mod bad_input;
+mod bench;
 mod chat;
 mod checkpoints;
 mod eval;

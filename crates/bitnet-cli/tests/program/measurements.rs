@@ -1,17 +1,10 @@
-//! `bitnet perplexity`, `bench`, `inspect` and `devices`.
+//! `bitnet perplexity`, `inspect`, `devices`, and `generate --profile`.
 
 use serde_json::Value;
 
-use crate::support::{TinyModel, bitnet, golden, repository, run, run_with_input};
+use crate::support::{TinyModel, assert_positive, bitnet, golden, repository, run, run_with_input};
 
 const SHAKESPEARE: &str = "crates/bitnet-llm/tests/golden/shakespeare-head.txt";
-
-#[track_caller]
-fn assert_positive(report: &Value, keys: &[&str]) {
-    for key in keys {
-        assert!(report[key].as_f64() > Some(0.0), "{key} in {report}");
-    }
-}
 
 #[test]
 fn perplexity_is_that_of_the_reference() {
@@ -65,53 +58,6 @@ fn perplexity_needs_two_tokens_and_a_window_that_fits() {
     run_with_input(&["perplexity", "--file", "-"], b"").assert_error(&["text", "0 tokens"]);
     let wide = ["perplexity", "--file", "-", "--window", "2000"];
     run_with_input(&wide, b"Once upon a time").assert_error(&["window", "1024"]);
-}
-
-#[test]
-fn bench_has_every_field() {
-    let arguments =
-        ["bench", "--prompt-tokens", "16", "--gen-tokens", "4", "--repeat", "2", "--json"];
-    for extra in [&["--threads", "1"][..], &["--synthetic", "stories-27m"]] {
-        let report = run(&[&arguments[..], extra].concat()).json();
-        assert_positive(
-            &report,
-            &[
-                "prefill_tokens_per_second",
-                "decode_tokens_per_second",
-                "threads",
-                "bytes_per_token",
-                "memory_bandwidth_bytes_per_second",
-                "bandwidth_share",
-            ],
-        );
-        if cfg!(target_os = "linux") {
-            assert_positive(&report, &["peak_memory_bytes"]);
-        }
-        assert_positive(&report["memory_pool"], &["peak_bytes", "reserved_bytes", "hits"]);
-        // Two bits, or five for three, of each of 25.2 million weights, 6 bits for each of 2.1
-        // million in the head, and their scales.
-        let weights = report["weight_bytes_per_token"].as_f64().expect("a number");
-        assert!((6.8e6..8.2e6).contains(&weights), "{weights}");
-        // 18 positions of 8 layers with 2 · 256 floats.
-        assert_eq!(report["kv_bytes_per_token"].as_u64(), Some(18 * 8 * 2 * 256 * 4));
-    }
-}
-
-#[test]
-fn bench_refuses_what_does_not_fit_the_context() {
-    for (prompt, generated) in [("1020", "5"), ("18446744073709551615", "1"), ("1", "99999999999")]
-    {
-        let arguments = ["bench", "--prompt-tokens", prompt, "--gen-tokens", generated];
-        run(&arguments).assert_error(&["tokens", "context of 1024"]);
-    }
-}
-
-#[test]
-fn bench_writes_a_table() {
-    let ended = run(&["bench", "--prompt-tokens", "4", "--gen-tokens", "2", "--repeat", "1"]);
-    for part in ["prefill", "decode", "bytes per token", "memory bandwidth", "threads"] {
-        assert!(ended.text().contains(part), "no {part} in {ended:?}");
-    }
 }
 
 #[test]
@@ -208,26 +154,7 @@ fn the_environment_says_where_or_is_refused() {
 }
 
 #[test]
-fn profiles_list_the_operations() {
-    let arguments = [
-        "bench",
-        "--prompt-tokens",
-        "4",
-        "--gen-tokens",
-        "2",
-        "--repeat",
-        "1",
-        "--profile",
-        "--json",
-    ];
-    let report = run(&arguments).json();
-    let operations = report["operations"].as_array().expect("a list");
-    let linear = operations.iter().find(|o| o["operation"] == "linear").expect("linear");
-    // Four products in each of eight layers and the head, for the prompt and for two tokens.
-    assert_eq!(linear["count"], (4 * 8 + 1) * 3);
-    assert_positive(linear, &["seconds", "bytes", "flops", "bandwidth_share"]);
-    assert_positive(&report, &["operations_share", "spans_share", "recording_share"]);
-
+fn profiles_are_traces_for_chrome() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("trace.json");
     let path = file.to_str().expect("UTF-8");

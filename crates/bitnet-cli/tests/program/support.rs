@@ -78,6 +78,14 @@ pub(crate) fn run_with_input(arguments: &[&str], input: &[u8]) -> Ended {
     child.wait_with_output().expect("the program ends").into()
 }
 
+/// Asserts that each of `keys` is a number above zero.
+#[track_caller]
+pub(crate) fn assert_positive(report: &Value, keys: &[&str]) {
+    for key in keys {
+        assert!(report[key].as_f64() > Some(0.0), "{key} in {report}");
+    }
+}
+
 /// A file of the repository.
 pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)

@@ -20,6 +20,14 @@ impl Operation for Rope {
         "rope"
     }
 
+    /// Of the tables only the rows of the positions are read.
+    fn bytes(&self, inputs: &[&BitNetTensor], outputs: &[BitNetTensor]) -> Option<u64> {
+        let (x, positions) = (inputs[0], inputs[3]);
+        let row = inputs[1].byte_size() / inputs[1].shape()[0].max(1);
+        let tables = 2 * row * positions.element_count();
+        Some((x.byte_size() + positions.byte_size() + tables + outputs[0].byte_size()) as u64)
+    }
+
     fn infer(&self, inputs: &[&BitNetTensor]) -> Result<Specs> {
         let &[x, cos, sin, positions] = inputs else {
             bail!(InternalError, self.name(), inputs, "takes four operands");
