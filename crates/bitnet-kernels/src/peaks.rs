@@ -150,6 +150,8 @@ const QUADS: usize = 256;
 impl Kernel for Dots {
     type Output = usize;
 
+    const INTEGER_DOTS: bool = true;
+
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> usize {
         match S::TWO_ROW_BLOCKS {
