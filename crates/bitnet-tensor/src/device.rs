@@ -62,7 +62,8 @@ impl Device {
 /// # Finding devices
 impl Device {
     /// The device of that name: `cpu`, `cuda:0`, `cuda` for the first of its kind, `gpu` for the best
-    /// that is not the CPU, `best` for the best of all.
+    /// that is not the CPU, `best` for the best of all. Where there is no other, `gpu` is a stand-in
+    /// that computes in software; `best` never is.
     ///
     /// ```
     /// use bitnet_tensor::Device;
@@ -83,7 +84,10 @@ impl Device {
         let named = |device: &&Device| device.kind == kind && Some(device.index) == index;
         let found = match name {
             "best" => Some(Self::best()),
-            "gpu" => registry::devices_for_work().into_iter().find(|&device| device != Self::CPU),
+            "gpu" => {
+                let others = |device: &Self| *device != Self::CPU;
+                registry::devices_for_work().into_iter().find(others).or_else(registry::software)
+            }
             _ => devices.iter().find(named).copied(),
         };
         found.ok_or_else(|| {

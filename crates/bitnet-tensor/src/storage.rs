@@ -117,6 +117,9 @@ pub enum CodeLayout {
     Int6Bytes,
     /// bitnet.cpp's: the bytes of an I2_S tensor, its trailer included, in blocks of that many.
     I2S(I2sBlock),
+    /// Rows of 32-bit words for devices that compute with four int8 in a word, see
+    /// `bitnet_kernels::ternary::pack_words`.
+    Words,
     /// Tiles for the CPU's kernels, see `bitnet_kernels::tiled`.
     Tiled(TileEncoding),
 }

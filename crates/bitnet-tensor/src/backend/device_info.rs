@@ -22,6 +22,9 @@ pub struct DeviceInfo {
     pub memory_bytes: Option<u64>,
     /// What could be used now.
     pub available_memory_bytes: Option<u64>,
+    /// Whether it is a stand-in that computes on the host's processor. Nothing is computed there unless
+    /// it is named.
+    pub is_software: bool,
     /// Whether it was lost: nothing runs on it until it is registered again.
     pub is_lost: bool,
     /// The bytes per second that [`Device::measure_bandwidth`] found, when it was asked.
@@ -40,6 +43,7 @@ impl DeviceInfo {
             instruction_sets: Vec::new(),
             memory_bytes: None,
             available_memory_bytes: None,
+            is_software: false,
             is_lost: false,
             memory_bandwidth_bytes_per_second: None,
         }

@@ -20,8 +20,10 @@ mod selection;
 
 use std::fmt;
 
+use smallvec::SmallVec;
+
 use crate::error::Result;
-use crate::ops::Op;
+use crate::ops::{Op, TensorSpec};
 use crate::{BitNetTensor, Device};
 
 pub use device_info::DeviceInfo;
@@ -45,6 +47,16 @@ pub struct OpDesc<'a> {
     pub op: &'a Op,
     /// Its operands, all on the backend's device.
     pub inputs: &'a [&'a BitNetTensor],
+}
+
+impl OpDesc<'_> {
+    /// Shapes and types of the results.
+    ///
+    /// # Errors
+    /// When the operation cannot take these operands.
+    pub fn results(&self) -> Result<SmallVec<[TensorSpec; 1]>> {
+        self.op.operation().infer(self.inputs)
+    }
 }
 
 /// A device and the operations that it can execute.

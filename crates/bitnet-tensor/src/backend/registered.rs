@@ -14,13 +14,15 @@ pub(crate) struct Registered {
     backend: Arc<dyn Backend>,
     /// Looked at on every operation: here it costs no call.
     device: Device,
+    is_software: bool,
     is_lost: AtomicBool,
 }
 
 impl Registered {
     pub(super) fn new(backend: Arc<dyn Backend>) -> Self {
         let device = backend.device();
-        Self { backend, device, is_lost: AtomicBool::new(false) }
+        let is_software = backend.info().is_software;
+        Self { backend, device, is_software, is_lost: AtomicBool::new(false) }
     }
 
     pub(super) fn backend(&self) -> &Arc<dyn Backend> {
@@ -29,6 +31,10 @@ impl Registered {
 
     pub(crate) fn device(&self) -> Device {
         self.device
+    }
+
+    pub(super) fn is_software(&self) -> bool {
+        self.is_software
     }
 
     pub(super) fn is_lost(&self) -> bool {

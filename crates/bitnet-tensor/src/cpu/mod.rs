@@ -20,6 +20,8 @@ use crate::error::{Result, error};
 use crate::ops::Op;
 use crate::{BitNetTensor, Device};
 
+pub use quantization::pack_weight;
+
 /// Elements that one piece of elementwise work has: small tensors stay on the calling thread.
 const GRAIN: usize = 1 << 15;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bitnet_kernels::blocks::BlockFormat;
 use bitnet_kernels::grouped::GroupedLayout;
-use bitnet_kernels::ternary::{I2sBlock, i2_s_scale};
+use bitnet_kernels::ternary::{I2sBlock, i2_s_scale, words_byte_len};
 use bitnet_kernels::tiled::{TiledLayout, are_codes_valid};
 
 use crate::backend::registry;
@@ -271,6 +271,7 @@ impl BitNetTensor {
                 (BitNetDType::U8, (rows / 4).checked_mul(columns))
             }
             CodeLayout::I2S(block) => (BitNetDType::U8, block.byte_len(rows, columns).ok()),
+            CodeLayout::Words => (BitNetDType::U8, words_byte_len(rows, columns).ok()),
             CodeLayout::Tiled(encoding) => {
                 let tiles = TiledLayout::new(encoding, rows, columns);
                 (BitNetDType::U8, tiles.ok().map(|tiles| tiles.byte_len()))

@@ -93,7 +93,7 @@ pub fn is_lost(device: Device) -> Result<bool> {
 }
 
 /// The devices on which what `device` cannot do may be done, the best first: those after it in the
-/// chain that are not lost. The reference is the definition for tests, never a place to compute.
+/// chain that are neither lost nor stand-ins in software. The reference is the definition for tests, never a place to compute.
 pub fn devices_after(device: Device) -> Vec<Device> {
     entries_after(device).map(Registered::device).collect()
 }
@@ -103,10 +103,17 @@ pub(super) fn entries_after(device: Device) -> impl Iterator<Item = &'static Reg
     after.filter(|entry| is_for_work(entry))
 }
 
-/// The devices that work may be given to: all of the chain but those that are lost, and the reference.
+/// The devices that work may be given to: all of the chain but those that are lost, stand-ins in
+/// software, and the reference.
 pub fn devices_for_work() -> Vec<Device> {
     let entries = chain().into_iter().filter(|entry| is_for_work(entry));
     entries.map(Registered::device).collect()
+}
+
+/// The first stand-in in software that is not lost.
+pub(crate) fn software() -> Option<Device> {
+    let entry = chain().into_iter().find(|entry| entry.is_software() && !entry.is_lost());
+    entry.map(Registered::device)
 }
 
 /// What is known of every device, in the order of the chain.
@@ -117,7 +124,7 @@ pub(crate) fn infos() -> Vec<DeviceInfo> {
 }
 
 fn is_for_work(entry: &Registered) -> bool {
-    !entry.is_lost() && entry.device() != ReferenceBackend::DEVICE
+    !entry.is_lost() && !entry.is_software() && entry.device() != ReferenceBackend::DEVICE
 }
 
 pub(crate) fn entry(device: Device) -> Result<&'static Registered> {

@@ -164,13 +164,19 @@ pub(in crate::cpu) fn packed_linear(
     weight: &BitNetTensor,
     out: &mut BitNetTensor,
 ) -> Result<()> {
-    let Some((CodeLayout::Tiled(encoding), codes, scales)) = weight.packed_parts() else {
-        bail!(
+    let (encoding, codes, scales) = match weight.packed_parts() {
+        Some((CodeLayout::Tiled(encoding), codes, scales)) => (encoding, codes, scales),
+        // As another device wants it, which has left this product to the CPU.
+        Some((CodeLayout::Words | CodeLayout::Int6Bytes, ..)) => {
+            let weight = BitNetTensor::prepare_weight(&[weight])?;
+            return packed_linear(cpu, features, parts, &weight, out);
+        }
+        _ => bail!(
             UnsupportedOperation,
             "linear",
             &[weight],
             "the weight is not prepared: see BitNetTensor::prepare_weight"
-        );
+        ),
     };
     let (rows, columns) = (weight.shape()[0], weight.shape()[1]);
     let failed = |cause| operand_error("linear", &[weight], cause);

@@ -3,7 +3,9 @@
 use std::sync::Mutex;
 
 use bitnet_kernels::blocks::BlockFormat;
-use bitnet_kernels::ternary::{unpack_block_row, unpack_huggingface_row, unpack_i2_s_row};
+use bitnet_kernels::ternary::{
+    unpack_block_row, unpack_huggingface_row, unpack_i2_s_row, unpack_words_row,
+};
 use bitnet_kernels::tiled::{self, TiledLayout};
 use bitnet_kernels::{OperandError, parallel};
 
@@ -80,6 +82,7 @@ impl<'a> CodeRows<'a> {
                 unpack_huggingface_row(bytes, rows, columns, row, out)?;
             }
             CodeLayout::I2S(block) => unpack_i2_s_row(block, bytes, rows, columns, row, out)?,
+            CodeLayout::Words => unpack_words_row(bytes, rows, columns, row, out)?,
             CodeLayout::Tiled(encoding) => {
                 tiled::unpack_row(TiledLayout::new(encoding, rows, columns)?, bytes, row, out)?;
             }

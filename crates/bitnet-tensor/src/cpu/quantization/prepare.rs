@@ -4,10 +4,11 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use bitnet_kernels::Cpu;
 use bitnet_kernels::blocks::BlockFormat;
 use bitnet_kernels::grouped::{GroupedLayout, pack_grouped};
+use bitnet_kernels::ternary::{pack_words, words_byte_len};
 use bitnet_kernels::tiled::{self, TileEncoding, TiledLayout};
+use bitnet_kernels::{Cpu, parallel};
 
 use super::codes::{CodeRows, fail_if_any, keep_first};
 use crate::cpu::linalg::operand_error;
@@ -30,7 +31,7 @@ pub(in crate::cpu) fn prepare_weight(
     }
     if parts.iter().all(|part| CodeRows::has(part))
         && let Some(encoding) = encoding(cpu, parts)
-        && let Some(weight) = tiled(encoding, parts, device)?
+        && let Some(weight) = packed(CodeLayout::Tiled(encoding), parts, device)?
     {
         return Ok(weight);
     }
@@ -83,9 +84,37 @@ fn encoding(cpu: Cpu, parts: &[&BitNetTensor]) -> Option<TileEncoding> {
     }
 }
 
-/// The parts as one weight in tiles; `None` where a row has several scales or other codes.
-fn tiled(
-    encoding: TileEncoding,
+/// The ternary or 6-bit weights `parts`, all on the host, one below the other in `layout`: how a
+/// backend brings them into the form that its kernels read. `None` where a row has several scales, or
+/// codes that the layout has not.
+///
+/// ```
+/// use bitnet_tensor::cpu::pack_weight;
+/// use bitnet_tensor::{BitNetTensor, CodeLayout};
+/// let weight = BitNetTensor::from_vec(vec![1.0f32, -1.0, 0.0, 1.0], [2, 2])?.ternarize()?;
+/// let packed = pack_weight(CodeLayout::Words, &[&weight, &weight])?.expect("one scale for each row");
+/// assert_eq!(packed.shape(), &[4, 2]);
+/// # Ok::<(), bitnet_tensor::TensorOpError>(())
+/// ```
+///
+/// # Errors
+/// `ComputationError` when a code stands for no weight, `DTypeMismatch` for other tensors,
+/// `UnsupportedOperation` for the layouts of files.
+pub fn pack_weight(layout: CodeLayout, parts: &[&BitNetTensor]) -> Result<Option<BitNetTensor>> {
+    if !parts.iter().all(|part| CodeRows::has(part)) {
+        bail!(DTypeMismatch, NAME, parts, "takes ternary and int6 weights");
+    }
+    if layout.dtype() == BitNetDType::Ternary
+        && parts.iter().any(|part| part.dtype() == BitNetDType::Int6)
+    {
+        return Ok(None);
+    }
+    packed(layout, parts, Device::CPU)
+}
+
+/// The parts as one weight in `layout`; `None` where a row has several scales or other codes.
+fn packed(
+    layout: CodeLayout,
     parts: &[&BitNetTensor],
     device: Device,
 ) -> Result<Option<BitNetTensor>> {
@@ -95,12 +124,10 @@ fn tiled(
     let stack = Stack::new(sources.iter().map(|source| source.rows));
     let rows = stack.rows();
     let failed = |cause| operand_error(NAME, parts, cause);
-    let tiles = TiledLayout::new(encoding, rows, columns).map_err(failed)?;
 
-    let mut codes = BitNetTensor::empty([tiles.byte_len()], BitNetDType::U8, device)?;
     let scales: Vec<AtomicU32> = (0..rows).map(|_| AtomicU32::new(0)).collect();
     let (several, failure) = (AtomicBool::new(false), Mutex::new(None));
-    tiled::pack(tiles, codes.try_mut()?, |row, out| {
+    let fill_row = |row: usize, out: &mut [i8]| {
         if several.load(Ordering::Relaxed) {
             return out.fill(0); // in vain
         }
@@ -116,8 +143,31 @@ fn tiled(
                 keep_first(&failure, row, cause);
             }
         }
-    })
-    .map_err(failed)?;
+    };
+    let bytes = |length| BitNetTensor::empty([length], BitNetDType::U8, device);
+    let codes = match layout {
+        CodeLayout::Tiled(encoding) => {
+            let tiles = TiledLayout::new(encoding, rows, columns).map_err(failed)?;
+            let mut codes = bytes(tiles.byte_len())?;
+            tiled::pack(tiles, codes.try_mut()?, fill_row).map_err(failed)?;
+            codes
+        }
+        CodeLayout::Words => {
+            let mut codes = bytes(words_byte_len(rows, columns).map_err(failed)?)?;
+            pack_words(rows, columns, fill_row, codes.try_mut()?).map_err(failed)?;
+            codes
+        }
+        CodeLayout::Int6Bytes | CodeLayout::Bytes => {
+            let mut codes = BitNetTensor::empty([rows, columns], BitNetDType::I8, device)?;
+            if columns > 0 {
+                parallel::for_each_chunk_mut(codes.try_mut()?, columns, fill_row);
+            }
+            codes
+        }
+        CodeLayout::HuggingFace | CodeLayout::I2S(_) => {
+            bail!(UnsupportedOperation, NAME, parts, "{layout:?} is a layout of files")
+        }
+    };
     fail_if_any(failure, NAME, parts)?;
     if several.into_inner() {
         return Ok(None);
@@ -125,8 +175,7 @@ fn tiled(
     let scales: Vec<f32> =
         scales.into_iter().map(|bits| f32::from_bits(bits.into_inner())).collect();
     let scales = BitNetTensor::from_vec(scales, [rows])?.to_device(device)?;
-    let shape = [rows, columns];
-    BitNetTensor::packed_from_parts(CodeLayout::Tiled(encoding), codes, scales, shape).map(Some)
+    BitNetTensor::packed_from_parts(layout, codes, scales, [rows, columns]).map(Some)
 }
 
 /// The parts, all of one format, as one weight in tiles of groups.

@@ -1,0 +1,175 @@
+//! The device as the tensor library sees it.
+
+use std::sync::{Arc, OnceLock};
+
+use bitnet_tensor::backend::{Backend, DeviceInfo, DeviceMemory, OpDesc};
+use bitnet_tensor::cpu::pack_weight;
+use bitnet_tensor::ops::Op;
+use bitnet_tensor::{
+    BitNetDType, BitNetTensor, CodeLayout, Device, ErrorContext, HostBuffer, Result, Storage,
+    TensorOpError,
+};
+use smallvec::SmallVec;
+
+use crate::adapter::Found;
+use crate::gpu::{Gpu, GpuCounters, PoolStats};
+use crate::operand::block;
+use crate::ops::{Target, Tensors, plan};
+
+/// A GPU. It is opened when it is first used: a program that computes elsewhere does not pay for it.
+#[derive(Debug)]
+pub struct WgpuBackend {
+    device: Device,
+    found: Found,
+    gpu: OnceLock<Result<Arc<Gpu>>>,
+}
+
+impl WgpuBackend {
+    pub(crate) fn new(device: Device, found: Found) -> Self {
+        Self { device, found, gpu: OnceLock::new() }
+    }
+
+    fn gpu(&self) -> Result<&Arc<Gpu>> {
+        let opened = self.gpu.get_or_init(|| Gpu::open(&self.found.adapter, self.device));
+        opened.as_ref().map_err(Clone::clone)
+    }
+
+    /// What was asked of the device so far; zeros before it was used.
+    pub fn counters(&self) -> GpuCounters {
+        self.gpu().map(|gpu| gpu.counters()).unwrap_or_default()
+    }
+
+    /// What its pool of buffers holds.
+    pub fn pool_stats(&self) -> PoolStats {
+        self.gpu().map(|gpu| gpu.pool_stats()).unwrap_or_default()
+    }
+
+    /// Gives the pool's free buffers back to the driver.
+    ///
+    /// # Errors
+    /// As [`synchronize`](Backend::synchronize).
+    pub fn release_cache(&self) -> Result<()> {
+        self.gpu()?.release_cache()
+    }
+
+    fn run(
+        &self,
+        op: &Op,
+        tensors: Tensors<'_>,
+        outputs: &[&BitNetTensor],
+        in_place: bool,
+    ) -> Result<()> {
+        let gpu = self.gpu()?;
+        let Some(plans) = plan(op, tensors, in_place) else {
+            let reason = "the device has no kernel for these operands";
+            let context = ErrorContext::new(op.name(), tensors.inputs, reason);
+            return Err(TensorOpError::UnsupportedOperation(context));
+        };
+        for plan in &plans {
+            plan.record(gpu, op.name(), tensors.inputs, outputs)?;
+        }
+        Ok(())
+    }
+
+    /// Whether kernels can see all of a tensor's buffers.
+    fn is_visible(&self, gpu: &Gpu, tensor: &BitNetTensor) -> bool {
+        let fits = |tensor: &BitNetTensor| {
+            block(tensor).is_ok_and(|block| block.buffer.size() <= gpu.largest_binding())
+        };
+        match tensor.packed_parts() {
+            Some((_, codes, scales)) => fits(codes) && fits(scales),
+            None => fits(tensor),
+        }
+    }
+}
+
+impl DeviceMemory for WgpuBackend {
+    fn allocate(&self, byte_len: usize) -> Result<Storage> {
+        self.gpu()?.allocate(byte_len)
+    }
+
+    fn upload(&self, host: Arc<HostBuffer>) -> Result<Storage> {
+        self.gpu()?.upload(host.bytes())
+    }
+
+    fn download(&self, storage: &Storage) -> Result<Arc<HostBuffer>> {
+        self.gpu()?.download(storage)
+    }
+}
+
+impl Backend for WgpuBackend {
+    fn device(&self) -> Device {
+        self.device
+    }
+
+    fn memory(&self) -> &dyn DeviceMemory {
+        self
+    }
+
+    fn info(&self) -> DeviceInfo {
+        let mut info = DeviceInfo::new(self.device);
+        info.name = Some(self.found.info.name.clone());
+        info.is_software = self.found.is_software();
+        info
+    }
+
+    fn supports(&self, desc: &OpDesc<'_>) -> bool {
+        let Ok(gpu) = self.gpu() else { return false };
+        if !desc.inputs.iter().all(|input| self.is_visible(gpu, input)) {
+            return false;
+        }
+        if matches!(desc.op, Op::WriteRows(_)) {
+            let tensors = Tensors { inputs: desc.inputs, outputs: &[] };
+            return plan(desc.op, tensors, true).is_some();
+        }
+        let Ok(specs) = desc.results() else { return false };
+        let targets: SmallVec<[Target<'_>; 3]> = specs
+            .iter()
+            .map(|spec| Target { shape: &spec.shape, dtype: spec.dtype })
+            .collect();
+        plan(desc.op, Tensors { inputs: desc.inputs, outputs: &targets }, false).is_some()
+    }
+
+    fn execute(
+        &self,
+        op: &Op,
+        inputs: &[&BitNetTensor],
+        outputs: &mut [BitNetTensor],
+    ) -> Result<()> {
+        let targets: SmallVec<[Target<'_>; 3]> = outputs.iter().map(Target::of).collect();
+        let outputs: SmallVec<[&BitNetTensor; 3]> = outputs.iter().collect();
+        self.run(op, Tensors { inputs, outputs: &targets }, &outputs, false)
+    }
+
+    fn execute_in_place(
+        &self,
+        op: &Op,
+        target: &mut BitNetTensor,
+        others: &[&BitNetTensor],
+    ) -> Result<()> {
+        let target: &BitNetTensor = target;
+        let inputs: SmallVec<[&BitNetTensor; 3]> =
+            std::iter::once(target).chain(others.iter().copied()).collect();
+        self.run(op, Tensors { inputs: &inputs, outputs: &[] }, &[target], true)
+    }
+
+    /// Ternary weights in rows of words of two-bit codes, six-bit ones in bytes.
+    fn prepare_weight(&self, parts: &[&BitNetTensor]) -> Result<BitNetTensor> {
+        // Happens when a model is loaded, where waiting is allowed.
+        let parts: Vec<BitNetTensor> =
+            parts.iter().map(|part| part.to_device(Device::CPU)).collect::<Result<_>>()?;
+        let parts: Vec<&BitNetTensor> = parts.iter().collect();
+        let is_int6 = parts.iter().any(|part| part.dtype() == BitNetDType::Int6);
+        let layout = if is_int6 { CodeLayout::Int6Bytes } else { CodeLayout::Words };
+        let weight = match pack_weight(layout, &parts) {
+            Ok(Some(weight)) => weight,
+            // Blocks of other codes: as the CPU has them, which multiplies them.
+            _ => BitNetTensor::prepare_weight(&parts)?,
+        };
+        weight.to_device(self.device)
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        self.gpu()?.synchronize()
+    }
+}

@@ -1,0 +1,188 @@
+//! Buffers and the pool that they come from.
+//!
+//! A driver takes microseconds to make a buffer, a decoder needs the same sizes at every token: what
+//! a tensor gives back waits here for the next of its size class. Each block is a buffer of its own,
+//! because a buffer may not be read and written by the same dispatch. The queue executes in order, so
+//! a block can be handed out while work that read it is still on its way.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+use bitnet_tensor::{Device, DeviceBuffer};
+
+use super::{Gpu, lock};
+
+/// Blocks are whole 16-byte vectors, and never empty.
+const SMALLEST: u64 = 256;
+
+/// A buffer of the driver, in a tensor or in the pool.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(crate) buffer: wgpu::Buffer,
+    /// Different for every block that ever was.
+    pub(crate) id: u64,
+    /// The submission whose commands used it last.
+    last_use: AtomicU64,
+}
+
+impl Block {
+    pub(super) fn new(buffer: wgpu::Buffer, id: u64) -> Self {
+        Self { buffer, id, last_use: AtomicU64::new(0) }
+    }
+
+    pub(super) fn used_in(&self, submission: u64) {
+        self.last_use.store(submission, Relaxed);
+    }
+
+    /// Whether commands that are not submitted yet use it: bytes that the host writes now would be
+    /// seen by them.
+    pub(super) fn is_used_in(&self, submission: u64) -> bool {
+        self.last_use.load(Relaxed) == submission
+    }
+}
+
+/// The storage of a tensor: a block, given back when nobody views it any more.
+pub(crate) struct GpuBuffer {
+    block: Option<Block>, // `None` only while it is dropped
+    byte_len: usize,
+    device: Device,
+    gpu: Arc<Gpu>,
+}
+
+impl GpuBuffer {
+    pub(super) fn new(block: Block, byte_len: usize, device: Device, gpu: Arc<Gpu>) -> Self {
+        Self { block: Some(block), byte_len, device, gpu }
+    }
+
+    pub(crate) fn block(&self) -> Option<&Block> {
+        self.block.as_ref()
+    }
+}
+
+impl Drop for GpuBuffer {
+    fn drop(&mut self) {
+        if let Some(block) = self.block.take() {
+            self.gpu.pool.put(block);
+        }
+    }
+}
+
+impl fmt::Debug for GpuBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GpuBuffer({} bytes on {})", self.byte_len, self.device)
+    }
+}
+
+impl DeviceBuffer for GpuBuffer {
+    fn device(&self) -> Device {
+        self.device
+    }
+
+    fn byte_len(&self) -> usize {
+        self.byte_len
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// What a device's pool holds and how often it could serve a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolStats {
+    /// Bytes of the buffers that tensors hold.
+    pub live_bytes: u64,
+    /// Buffers that tensors hold.
+    pub live_buffers: u64,
+    /// Bytes of the buffers that wait for the next tensor.
+    pub cached_bytes: u64,
+    /// Requests served from those.
+    pub hits: u64,
+    /// Requests for which a buffer was made.
+    pub misses: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct BufferPool {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    free: HashMap<u64, Vec<Block>>,
+    stats: PoolStats,
+    next_id: u64,
+}
+
+impl BufferPool {
+    /// The length of the block that serves a request for `byte_len` bytes: four classes for each
+    /// doubling, so that at most a fifth is waste.
+    pub(super) fn class(byte_len: u64) -> Option<u64> {
+        let least = byte_len.max(SMALLEST);
+        let step = least.checked_next_power_of_two()? / 8;
+        least.checked_next_multiple_of(step.max(SMALLEST))
+    }
+
+    /// A block of `class` bytes that waits here. With `untouched_by`, one that no command of that
+    /// submission uses.
+    pub(super) fn take(&self, class: u64, untouched_by: Option<u64>) -> Option<Block> {
+        let state = &mut *lock(&self.state);
+        let blocks = state.free.get_mut(&class)?;
+        let free = |block: &Block| untouched_by.is_none_or(|now| !block.is_used_in(now));
+        let block = blocks.iter().rposition(free).map(|place| blocks.swap_remove(place))?;
+        state.stats.hits += 1;
+        state.stats.cached_bytes -= class;
+        state.stats.live_bytes += class;
+        state.stats.live_buffers += 1;
+        Some(block)
+    }
+
+    /// Counts a block that was made because none waited, and names it.
+    pub(super) fn made(&self, class: u64) -> u64 {
+        let mut state = lock(&self.state);
+        state.stats.misses += 1;
+        state.stats.live_bytes += class;
+        state.stats.live_buffers += 1;
+        state.next_id += 1;
+        state.next_id
+    }
+
+    fn put(&self, block: Block) {
+        let mut state = lock(&self.state);
+        let class = block.buffer.size();
+        state.stats.live_bytes -= class;
+        state.stats.live_buffers -= 1;
+        state.stats.cached_bytes += class;
+        state.free.entry(class).or_default().push(block);
+    }
+
+    /// Gives what waits here back to the driver.
+    pub(crate) fn trim(&self) {
+        let mut state = lock(&self.state);
+        state.free.clear();
+        state.stats.cached_bytes = 0;
+    }
+
+    pub(crate) fn stats(&self) -> PoolStats {
+        lock(&self.state).stats
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_waste_at_most_a_fifth() {
+        for byte_len in (1..100_000).chain([1 << 20, (1 << 20) + 1, 400_000_001]) {
+            let class = BufferPool::class(byte_len).expect("small");
+            assert!(class >= byte_len && class % 16 == 0);
+            assert!(byte_len < 4096 || (class - byte_len) * 5 <= class, "{byte_len} -> {class}");
+        }
+        assert_eq!(BufferPool::class(u64::MAX), None);
+    }
+}

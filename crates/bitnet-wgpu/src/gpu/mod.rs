@@ -1,0 +1,277 @@
+//! A device of `wgpu` with what this backend keeps of it: its queue and the commands recorded for it,
+//! its pool of buffers, and the kernels that were compiled.
+
+mod buffer;
+mod fault;
+mod kernel;
+mod recorder;
+mod staging;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use bitnet_tensor::{BitNetTensor, Device, ErrorContext, Result, TensorOpError};
+
+pub use buffer::PoolStats;
+pub(crate) use buffer::{Block, GpuBuffer};
+pub(crate) use kernel::{Access, Template, Variant, is_native, per_word, value_type};
+
+use buffer::BufferPool;
+use fault::Faults;
+use recorder::Recorder;
+
+/// A compiled variant.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    pipeline: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
+    id: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Gpu {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    name: Device,
+    limits: wgpu::Limits,
+    features: wgpu::Features,
+    pool: BufferPool,
+    recorder: Mutex<Recorder>,
+    kernels: RwLock<HashMap<Variant, Arc<Kernel>>>,
+    faults: Arc<Faults>,
+    counters: Counters,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    submissions: AtomicU64,
+    dispatches: AtomicU64,
+    read_backs: AtomicU64,
+}
+
+/// What was asked of the device so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GpuCounters {
+    /// Command buffers given to the queue.
+    pub submissions: u64,
+    /// Kernels in them.
+    pub dispatches: u64,
+    /// How often the host waited for bytes.
+    pub read_backs: u64,
+}
+
+/// What makes kernels faster where an adapter has it.
+fn wanted_features() -> wgpu::Features {
+    wgpu::Features::SUBGROUP
+}
+
+impl Gpu {
+    /// Opens the adapter as `name`, with all of its limits.
+    pub(crate) fn open(adapter: &wgpu::Adapter, name: Device) -> Result<Arc<Self>> {
+        let features = adapter.features() & wanted_features();
+        let limits = adapter.limits();
+        let description = wgpu::DeviceDescriptor {
+            label: Some("bitnet"),
+            required_features: features,
+            required_limits: limits.clone(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            ..Default::default()
+        };
+        let opened = pollster::block_on(adapter.request_device(&description));
+        let (device, queue) = opened.map_err(|error| {
+            let reason = format!("{name} cannot be opened: {error}");
+            TensorOpError::BackendError(ErrorContext::new("device", &[], reason))
+        })?;
+        let faults = Faults::watch(&device);
+        let recorder = Mutex::new(Recorder::new(&device));
+        Ok(Arc::new(Self {
+            device,
+            queue,
+            name,
+            limits,
+            features,
+            pool: BufferPool::default(),
+            recorder,
+            kernels: RwLock::default(),
+            faults,
+            counters: Counters::default(),
+        }))
+    }
+
+    pub(crate) fn has(&self, feature: wgpu::Features) -> bool {
+        self.features.contains(feature)
+    }
+
+    /// The most bytes of a buffer that a kernel can see.
+    pub(crate) fn largest_binding(&self) -> u64 {
+        self.limits.max_buffer_size.min(self.limits.max_storage_buffer_binding_size)
+    }
+
+    pub(crate) fn pool_stats(&self) -> PoolStats {
+        self.pool.stats()
+    }
+
+    pub(crate) fn counters(&self) -> GpuCounters {
+        GpuCounters {
+            submissions: self.counters.submissions.load(Relaxed),
+            dispatches: self.counters.dispatches.load(Relaxed),
+            read_backs: self.counters.read_backs.load(Relaxed),
+        }
+    }
+
+    /// A buffer with unspecified contents, for which no recorded command is waiting if `is_fresh`:
+    /// the host's bytes can be written at once.
+    fn allocate_block(&self, byte_len: usize, is_fresh: bool) -> Result<Block> {
+        self.faults.check(self.name, "allocate", &[])?;
+        let refused = |reason: String| {
+            TensorOpError::MemoryError(ErrorContext::new("allocate", &[], reason))
+        };
+        let class = BufferPool::class(byte_len as u64)
+            .filter(|&class| class <= self.limits.max_buffer_size)
+            .ok_or_else(|| {
+                let most = self.limits.max_buffer_size;
+                refused(format!("{byte_len} bytes on {}: a buffer has at most {most}", self.name))
+            })?;
+        let untouched_by = is_fresh.then(|| lock(&self.recorder).submission());
+        if let Some(block) = self.pool.take(class, untouched_by) {
+            return Ok(block);
+        }
+        let buffer = match self.create_buffer(class) {
+            Ok(buffer) => buffer,
+            Err(_) => {
+                // What waits in the pool may be what is missing.
+                self.release_cache()?;
+                self.create_buffer(class).map_err(|reason| {
+                    refused(format!("{byte_len} bytes on {}: {reason}", self.name))
+                })?
+            }
+        };
+        Ok(Block::new(buffer, self.pool.made(class)))
+    }
+
+    fn create_buffer(&self, size: u64) -> Result<wgpu::Buffer, String> {
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let usage = wgpu::BufferUsages::STORAGE
+            | wgpu::BufferUsages::COPY_SRC
+            | wgpu::BufferUsages::COPY_DST;
+        let description =
+            wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
+        let buffer = self.device.create_buffer(&description);
+        match pollster::block_on(scope.pop()) {
+            None => Ok(buffer),
+            Some(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Gives the pool's free buffers back to the driver, once the work that uses them is done.
+    pub(crate) fn release_cache(&self) -> Result<()> {
+        self.synchronize()?;
+        lock(&self.recorder).forget_bind_groups();
+        self.pool.trim();
+        // Buffers are destroyed when the device is polled.
+        self.device.poll(wgpu::PollType::Poll).map_err(|error| self.lost("release", &error))?;
+        Ok(())
+    }
+
+    /// The kernel of `template` for these types and constants, compiled when it is first asked for.
+    pub(crate) fn kernel(
+        &self,
+        template: &Template,
+        types: &[bitnet_tensor::BitNetDType],
+        constants: &[u32],
+    ) -> Result<Arc<Kernel>> {
+        let variant = template.variant(types, constants);
+        if let Some(kernel) =
+            self.kernels.read().unwrap_or_else(PoisonError::into_inner).get(&variant)
+        {
+            return Ok(kernel.clone());
+        }
+        let mut kernels = self.kernels.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kernel) = kernels.get(&variant) {
+            return Ok(kernel.clone());
+        }
+        let kernel = Arc::new(self.compile(template, &variant, kernels.len() as u64)?);
+        kernels.insert(variant, kernel.clone());
+        Ok(kernel)
+    }
+
+    fn compile(&self, template: &Template, variant: &Variant, id: u64) -> Result<Kernel> {
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let source = template.source(variant);
+        let description = wgpu::ShaderModuleDescriptor {
+            label: Some(template.name),
+            source: wgpu::ShaderSource::Wgsl(source.into()),
+        };
+        // Indices are checked; every loop of the kernels ends at a parameter or an operand's length,
+        // so that none has to be counted.
+        let checks =
+            wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..Default::default() };
+        // SAFETY: what is left out is the guard against loops without end, which the kernels of this
+        // crate have not.
+        let module = unsafe { self.device.create_shader_module_trusted(description, checks) };
+        let storage = |access: Access| wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Storage { read_only: access != Access::Write },
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        };
+        let params = wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Uniform,
+            has_dynamic_offset: true,
+            min_binding_size: None,
+        };
+        let types = std::iter::once(params).chain(template.accesses().map(storage));
+        let entries: Vec<_> = types
+            .enumerate()
+            .map(|(binding, ty)| wgpu::BindGroupLayoutEntry {
+                binding: binding as u32,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty,
+                count: None,
+            })
+            .collect();
+        let layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some(template.name),
+            entries: &entries,
+        });
+        let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(template.name),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(template.name),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                // Kernels write their shared memory before they read it.
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: None,
+        });
+        match pollster::block_on(scope.pop()) {
+            None => Ok(Kernel { pipeline, layout, id }),
+            Some(error) => {
+                let reason =
+                    format!("the kernel {} is refused by {}: {error}", template.name, self.name);
+                Err(TensorOpError::BackendError(ErrorContext::new(template.name, &[], reason)))
+            }
+        }
+    }
+
+    fn lost(&self, operation: &'static str, reason: &dyn std::fmt::Display) -> TensorOpError {
+        TensorOpError::device_lost(self.name, operation, &[], reason)
+    }
+
+    /// The error of a device that is lost, or that refused something that was recorded.
+    pub(crate) fn check(&self, operation: &'static str, inputs: &[&BitNetTensor]) -> Result<()> {
+        self.faults.check(self.name, operation, inputs)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

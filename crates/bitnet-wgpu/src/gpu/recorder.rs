@@ -1,0 +1,178 @@
+//! Commands on their way to the queue.
+//!
+//! Dispatches are recorded one after the other into one pass and given to the driver many at a time:
+//! a submission costs more than a dispatch. The numbers that a kernel is called with lie side by side
+//! in one buffer that is written once for each submission.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bitnet_tensor::Result;
+use smallvec::SmallVec;
+
+use super::kernel::PARAMS;
+use super::{Block, Gpu, Kernel, lock};
+
+/// Dispatches of a submission: enough that its cost is small beside theirs, few enough that the
+/// device begins while the rest is recorded.
+const DISPATCHES: usize = 128;
+/// Bytes between the parameters of two dispatches: what every adapter can address.
+const STRIDE: usize = PARAMS * 4;
+/// Groups of bindings that are kept; a decoder needs as many as it has dispatches.
+const BIND_GROUPS: usize = 8192;
+/// What checking kernels write to: the operation's code, and the value that it cannot take.
+pub(super) const STATUS_BYTES: u64 = 16;
+
+type Bindings = (u64, SmallVec<[u64; 7]>);
+
+#[derive(Debug)]
+pub(super) struct Recorder {
+    // Before the encoder: a pass ends before what it records into.
+    pass: Option<wgpu::ComputePass<'static>>,
+    encoder: Option<wgpu::CommandEncoder>,
+    params: Vec<u32>,
+    params_buffer: wgpu::Buffer,
+    pub(super) status: wgpu::Buffer,
+    bind_groups: HashMap<Bindings, wgpu::BindGroup>,
+    /// The number of the submission that is being recorded.
+    submission: u64,
+    /// Buffers that hosts read, of each size.
+    pub(super) staging: HashMap<u64, Vec<wgpu::Buffer>>,
+}
+
+impl Recorder {
+    pub(super) fn new(device: &wgpu::Device) -> Self {
+        let buffer = |label, size, usage| {
+            device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some(label),
+                size,
+                usage: usage | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            })
+        };
+        let (uniform, storage) = (wgpu::BufferUsages::UNIFORM, wgpu::BufferUsages::STORAGE);
+        Self {
+            pass: None,
+            encoder: None,
+            params: Vec::with_capacity(DISPATCHES * PARAMS),
+            params_buffer: buffer("parameters", (DISPATCHES * STRIDE) as u64, uniform),
+            status: buffer("status", STATUS_BYTES, storage | wgpu::BufferUsages::COPY_SRC),
+            bind_groups: HashMap::new(),
+            submission: 1,
+            staging: HashMap::new(),
+        }
+    }
+
+    pub(super) fn submission(&self) -> u64 {
+        self.submission
+    }
+
+    pub(super) fn forget_bind_groups(&mut self) {
+        self.bind_groups.clear();
+    }
+
+    /// The encoder outside of a pass, for copies.
+    pub(super) fn encoder(&mut self, device: &wgpu::Device) -> &mut wgpu::CommandEncoder {
+        self.pass = None;
+        self.encoder.get_or_insert_with(|| device.create_command_encoder(&Default::default()))
+    }
+
+    fn pass(&mut self, device: &wgpu::Device) -> &mut wgpu::ComputePass<'static> {
+        if self.pass.is_none() {
+            let encoder = self.encoder(device);
+            let pass = encoder.begin_compute_pass(&Default::default()).forget_lifetime();
+            self.pass = Some(pass);
+        }
+        self.pass.as_mut().expect("it was just made")
+    }
+
+    /// Gives what is recorded to the queue.
+    pub(super) fn submit(&mut self, gpu: &Gpu) -> Option<wgpu::SubmissionIndex> {
+        self.pass = None;
+        let encoder = self.encoder.take()?;
+        if !self.params.is_empty() {
+            gpu.queue.write_buffer(&self.params_buffer, 0, bytemuck::cast_slice(&self.params));
+            self.params.clear();
+        }
+        self.submission += 1;
+        gpu.counters.submissions.fetch_add(1, Relaxed);
+        Some(gpu.queue.submit([encoder.finish()]))
+    }
+}
+
+impl Gpu {
+    /// Records `kernel` over `workgroups`, with its operands in the order of its template.
+    ///
+    /// # Errors
+    /// When the device is lost, or has refused earlier work.
+    pub(crate) fn dispatch(
+        &self,
+        operation: &'static str,
+        kernel: &Kernel,
+        status: bool,
+        operands: &[&Block],
+        params: &[u32],
+        workgroups: [u32; 3],
+    ) -> Result<()> {
+        self.check(operation, &[])?;
+        if workgroups.contains(&0) {
+            return Ok(());
+        }
+        debug_assert!(params.len() <= PARAMS, "{operation}");
+        let recorder = &mut *lock(&self.recorder);
+        if recorder.params.len() >= DISPATCHES * PARAMS {
+            recorder.submit(self);
+        }
+        let submission = recorder.submission;
+        operands.iter().for_each(|block| block.used_in(submission));
+
+        let ids = operands.iter().map(|block| block.id);
+        let bindings: Bindings = (kernel.id, ids.collect());
+        if recorder.bind_groups.len() >= BIND_GROUPS {
+            recorder.bind_groups.clear();
+        }
+        let group = match recorder.bind_groups.get(&bindings) {
+            Some(group) => group.clone(),
+            None => {
+                let parameters = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer: &recorder.params_buffer,
+                    offset: 0,
+                    size: wgpu::BufferSize::new(STRIDE as u64),
+                });
+                let status = status.then(|| recorder.status.as_entire_binding());
+                let blocks = operands.iter().map(|block| block.buffer.as_entire_binding());
+                let resources = std::iter::once(parameters).chain(status).chain(blocks);
+                let entries: SmallVec<[_; 8]> = resources
+                    .enumerate()
+                    .map(|(binding, resource)| wgpu::BindGroupEntry {
+                        binding: binding as u32,
+                        resource,
+                    })
+                    .collect();
+                let group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                    label: Some(operation),
+                    layout: &kernel.layout,
+                    entries: &entries,
+                });
+                recorder.bind_groups.insert(bindings, group.clone());
+                group
+            }
+        };
+
+        let offset = (recorder.params.len() * 4) as u32;
+        recorder.params.extend_from_slice(params);
+        recorder.params.resize(offset as usize / 4 + PARAMS, 0);
+        let pass = recorder.pass(&self.device);
+        pass.set_pipeline(&kernel.pipeline);
+        pass.set_bind_group(0, &group, &[offset]);
+        let [x, y, z] = workgroups;
+        pass.dispatch_workgroups(x, y, z);
+        self.counters.dispatches.fetch_add(1, Relaxed);
+        Ok(())
+    }
+
+    /// Gives what is recorded to the device.
+    pub(crate) fn flush(&self) {
+        lock(&self.recorder).submit(self);
+    }
+}

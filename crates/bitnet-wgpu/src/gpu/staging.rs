@@ -1,0 +1,144 @@
+//! Bytes between the host and the device.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc;
+use std::sync::Arc;
+
+use bitnet_tensor::memory::HybridMemoryPool;
+use bitnet_tensor::{
+    ErrorContext, HostBuffer, Result, Storage, TensorOpError,
+};
+
+use super::recorder::STATUS_BYTES;
+use super::{Block, Gpu, GpuBuffer, lock};
+use crate::checks;
+
+impl Gpu {
+    /// Storage with unspecified contents.
+    pub(crate) fn allocate(self: &Arc<Self>, byte_len: usize) -> Result<Storage> {
+        let block = self.allocate_block(byte_len, false)?;
+        Ok(self.storage(block, byte_len))
+    }
+
+    fn storage(self: &Arc<Self>, block: Block, byte_len: usize) -> Storage {
+        Storage::Device(Arc::new(GpuBuffer::new(block, byte_len, self.name, self.clone())))
+    }
+
+    /// Storage with these bytes. They are in the driver's hands when this returns.
+    pub(crate) fn upload(self: &Arc<Self>, bytes: &[u8]) -> Result<Storage> {
+        // Bytes written by the host come before everything that is recorded and not submitted: the
+        // buffer must be one that none of that uses.
+        let block = self.allocate_block(bytes.len(), true)?;
+        let (words, rest) = bytes.split_at(bytes.len() / 4 * 4);
+        if !words.is_empty() {
+            self.queue.write_buffer(&block.buffer, 0, words);
+        }
+        if !rest.is_empty() {
+            let mut last = [0; 4];
+            last[..rest.len()].copy_from_slice(rest);
+            self.queue.write_buffer(&block.buffer, words.len() as u64, &last);
+        }
+        Ok(self.storage(block, bytes.len()))
+    }
+
+    /// The bytes of `storage`, after the work that writes them.
+    ///
+    /// # Errors
+    /// `BackendError` when the device is lost or refused something, `MemoryError` of the host, and
+    /// what enqueued work found wrong.
+    pub(crate) fn download(&self, storage: &Storage) -> Result<Arc<HostBuffer>> {
+        let buffer = match storage {
+            Storage::Device(buffer) => buffer.as_any().downcast_ref::<GpuBuffer>(),
+            _ => None,
+        };
+        let Some((block, byte_len)) =
+            buffer.and_then(|buffer| Some((buffer.block()?, storage_len(storage))))
+        else {
+            let context = ErrorContext::new("download", &[], "the storage is another device's");
+            return Err(TensorOpError::InternalError(context));
+        };
+        let mut host = HybridMemoryPool::global().allocate(byte_len)?;
+        self.read("download", Some(block), &mut host)?;
+        Ok(Arc::new(HostBuffer::Pool(host)))
+    }
+
+    /// Waits for everything recorded.
+    pub(crate) fn synchronize(&self) -> Result<()> {
+        self.read("synchronize", None, &mut [])
+    }
+
+    fn read(
+        &self,
+        operation: &'static str,
+        block: Option<&Block>,
+        bytes: &mut [u8],
+    ) -> Result<()> {
+        self.check(operation, &[])?;
+        let length = bytes.len().next_multiple_of(16) as u64;
+        let size = (length + STATUS_BYTES).next_power_of_two();
+        let (staging, submission) = {
+            let recorder = &mut *lock(&self.recorder);
+            let staging = recorder.staging.get_mut(&size).and_then(Vec::pop).unwrap_or_else(|| {
+                self.device.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some("read back"),
+                    size,
+                    usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                    mapped_at_creation: false,
+                })
+            });
+            let status = recorder.status.clone();
+            let encoder = recorder.encoder(&self.device);
+            if let Some(block) = block.filter(|_| !bytes.is_empty()) {
+                let whole_words = bytes.len().next_multiple_of(4) as u64;
+                encoder.copy_buffer_to_buffer(&block.buffer, 0, &staging, 0, whole_words);
+            }
+            encoder.copy_buffer_to_buffer(&status, 0, &staging, length, STATUS_BYTES);
+            (staging, recorder.submit(self))
+        };
+        self.counters.read_backs.fetch_add(1, Relaxed);
+        let (sender, receiver) = mpsc::channel();
+        staging.slice(..).map_async(wgpu::MapMode::Read, move |result| {
+            // Nobody listens any more when the wait below failed.
+            let _ = sender.send(result);
+        });
+        let wait = wgpu::PollType::Wait { submission_index: submission, timeout: None };
+        self.device.poll(wait).map_err(|error| self.lost(operation, &error))?;
+        match receiver.recv() {
+            Ok(Ok(())) => {}
+            // The driver's own words come first, where it has said why.
+            failed => {
+                self.check(operation, &[])?;
+                let reason = format!("its memory cannot be read: {failed:?}");
+                let context = ErrorContext::new(operation, &[], reason);
+                return Err(TensorOpError::BackendError(context));
+            }
+        }
+        let report = {
+            let view = staging.slice(..).get_mapped_range().map_err(|error| {
+                TensorOpError::BackendError(ErrorContext::new(operation, &[], error.to_string()))
+            })?;
+            bytes.copy_from_slice(&view[..bytes.len()]);
+            let word = |place: usize| {
+                let start = length as usize + 4 * place;
+                u32::from_le_bytes([view[start], view[start + 1], view[start + 2], view[start + 3]])
+            };
+            [word(0), word(1)]
+        };
+        staging.unmap();
+        let recorder = &mut *lock(&self.recorder);
+        recorder.staging.entry(size).or_default().push(staging);
+        self.check(operation, &[])?;
+        if report[0] != 0 {
+            self.queue.write_buffer(&recorder.status, 0, &[0; STATUS_BYTES as usize]);
+            return Err(checks::error(report));
+        }
+        Ok(())
+    }
+}
+
+fn storage_len(storage: &Storage) -> usize {
+    match storage {
+        Storage::Device(buffer) => buffer.byte_len(),
+        _ => 0,
+    }
+}

@@ -1,0 +1,66 @@
+//! GPUs for BitNet-Rust: Metal on Apple, Vulkan on Linux, DX12 on Windows, through `wgpu`.
+//!
+//! [`register`] looks for adapters and registers a device for each: `vulkan:0`, `metal:0`. Its tensors
+//! stay in the GPU's memory; operations are recorded and given to the driver many at a time; only
+//! reading a tensor waits.
+//!
+//! ```
+//! let devices = bitnet_wgpu::register()?;
+//! for info in bitnet_tensor::Device::list() {
+//!     println!("{} {:?}", info.device, info.name);
+//! }
+//! # let _ = devices;
+//! # Ok::<(), bitnet_tensor::TensorOpError>(())
+//! ```
+//!
+//! # What it computes
+//! `Bool`, 8-, 16- and 32-bit integers, `F16`, `BF16` and `F32`, with arithmetic in 32 bits; ternary
+//! weights as two-bit codes with exact sums. What has no kernel here — 64-bit types, sorting,
+//! decompositions, weights in blocks — is executed by the CPU's backend, with the transfers counted.
+//!
+//! # Values that are found wrong
+//! An index outside of its axis is found by the GPU. Whoever reads next gets a `ComputationError`
+//! then, once, whichever tensor it is.
+
+mod adapter;
+mod backend;
+mod checks;
+mod gpu;
+mod operand;
+mod ops;
+
+use std::sync::Arc;
+
+use bitnet_tensor::backend::registry;
+use bitnet_tensor::{Device, Result};
+
+pub use backend::WgpuBackend;
+pub use gpu::{GpuCounters, PoolStats};
+
+/// Registers a device for every adapter, the fastest first, and says which. None is no error.
+/// Software adapters are registered too: nothing is computed on them unless they are named.
+///
+/// # Errors
+/// Never; the registry's signature has them.
+pub fn register() -> Result<Vec<Device>> {
+    Ok(backends()?.iter().map(|backend| bitnet_tensor::backend::Backend::device(&**backend)).collect())
+}
+
+/// As [`register`], with the backends themselves, which count what is asked of them.
+///
+/// # Errors
+/// As [`register`].
+pub fn backends() -> Result<Vec<Arc<WgpuBackend>>> {
+    let mut registered: Vec<Arc<WgpuBackend>> = Vec::new();
+    for found in adapter::find() {
+        let kind = found.kind();
+        let same = registered.iter().filter(|other| {
+            bitnet_tensor::backend::Backend::device(&***other).kind() == kind
+        });
+        let device = Device::new(kind, same.count() as u32);
+        let backend = Arc::new(WgpuBackend::new(device, found));
+        registry::register(backend.clone())?;
+        registered.push(backend);
+    }
+    Ok(registered)
+}

@@ -1,0 +1,221 @@
+//! Products of matrices, dense and packed.
+
+use bitnet_tensor::{BitNetDType, BitNetTensor, CodeLayout, Layout};
+
+use super::{Params, Plan, Source, Target};
+use crate::gpu::{Access::*, Template, is_native, per_word, value_type};
+use crate::operand::{Strided, contiguous, count, grid};
+
+const STRIDED: &str = include_str!("../shaders/strided.wgsl");
+const FINISH: &str = include_str!("../shaders/linalg/packed_finish.wgsl");
+
+/// Tokens up to which each has sums of its own in every thread.
+const FEW_TOKENS: u32 = 8;
+/// Threads that share rows of a packed weight, and the rows that they share.
+const LANES: u32 = 16;
+const ROWS: u32 = 2;
+const WORKGROUP: u32 = 256;
+const TILE: u32 = 64;
+
+/// The operands of both kernels of packed weights.
+const PACKED: &[(&str, crate::gpu::Access)] = &[
+    ("codes", ReadVectors),
+    ("scales", Read),
+    ("sums_of_codes", Read),
+    ("weight", ReadVectors),
+    ("weight_scales", Read),
+    ("out", Write),
+];
+
+static PACKED_ROWS: Template = Template {
+    name: "linear of few rows",
+    body: include_str!("../shaders/linalg/packed_rows.wgsl"),
+    includes: &[FINISH],
+    operands: PACKED,
+    constants: &["TWO_BITS", "TOKENS", "LANES", "ROWS"],
+    define: None,
+    checks: false,
+    workgroup: WORKGROUP,
+};
+
+static PACKED_TILES: Template = Template {
+    name: "linear in tiles",
+    body: include_str!("../shaders/linalg/packed_tiles.wgsl"),
+    includes: &[FINISH],
+    operands: PACKED,
+    constants: &["TWO_BITS"],
+    define: None,
+    checks: false,
+    workgroup: 256,
+};
+
+static LINEAR_ROWS: Template = Template {
+    name: "dense linear of few rows",
+    body: include_str!("../shaders/linalg/linear_rows.wgsl"),
+    includes: &[],
+    operands: &[("x", Read), ("weight", Read), ("out", Write)],
+    constants: &["TOKENS", "LANES"],
+    define: None,
+    checks: false,
+    workgroup: WORKGROUP,
+};
+
+static MATMUL: Template = Template {
+    name: "matmul",
+    body: include_str!("../shaders/linalg/matmul.wgsl"),
+    includes: &[STRIDED],
+    operands: &[("a", Read), ("b", Read), ("out", Write)],
+    constants: &["A_BY_ROWS", "B_BY_ROWS", "RANK", "STRIDED", "OPERANDS"],
+    define: None,
+    checks: false,
+    workgroup: 256,
+};
+
+pub(super) fn packed_linear(
+    features: usize,
+    activation: [&BitNetTensor; 3],
+    weight: &BitNetTensor,
+) -> Option<Plan> {
+    let (layout, codes, scales) = weight.packed_parts()?;
+    let rows = weight.shape()[0];
+    let (two_bits, vectors) = match layout {
+        CodeLayout::Words => (true, codes.element_count().checked_div(rows)? / 16),
+        CodeLayout::Int6Bytes if features.is_multiple_of(16) => (false, features / 16),
+        _ => return None,
+    };
+    contiguous(codes).filter(|&start| start == 0)?;
+    contiguous(scales).filter(|&start| start == 0)?;
+    let [codes, scales] = [Source::Codes(3), Source::Scales(3)];
+    packed(two_bits, rows, vectors, activation, [codes, scales])
+}
+
+pub(super) fn linear_int8(
+    features: usize,
+    activation: [&BitNetTensor; 3],
+    weight: &BitNetTensor,
+    weight_scales: &BitNetTensor,
+) -> Option<Plan> {
+    contiguous(weight).filter(|&start| start == 0 && features.is_multiple_of(16))?;
+    contiguous(weight_scales).filter(|&start| start == 0)?;
+    let sources = [Source::Input(3), Source::Input(4)];
+    packed(false, weight.shape()[0], features / 16, activation, sources)
+}
+
+fn packed(
+    two_bits: bool,
+    rows: usize,
+    vectors: usize,
+    activation: [&BitNetTensor; 3],
+    [weight, weight_scales]: [Source; 2],
+) -> Option<Plan> {
+    for part in activation {
+        contiguous(part).filter(|&start| start == 0)?;
+    }
+    let [codes, scales, _] = activation;
+    let tokens = count(scales)?;
+    let stride = u32::try_from(codes.shape().last()? / 16).ok()?;
+    count(codes)?;
+    let (rows, vectors) = (u32::try_from(rows).ok()?, u32::try_from(vectors).ok()?);
+    rows.checked_mul(tokens).filter(|&count| count < 1 << 31)?;
+    rows.checked_mul(vectors)?;
+    let few = tokens <= FEW_TOKENS;
+    let plan = Plan::new(if few { &PACKED_ROWS } else { &PACKED_TILES })
+        .operand(Source::Input(0), BitNetDType::I8)
+        .operand(Source::Input(1), BitNetDType::F32)
+        .operand(Source::Input(2), BitNetDType::I32)
+        .operand(weight, BitNetDType::U32)
+        .operand(weight_scales, BitNetDType::F32)
+        .operand(Source::Output(0), BitNetDType::F32)
+        .params(&[tokens, rows, vectors, stride]);
+    Some(if few {
+        plan.constants(&[u32::from(two_bits), tokens.next_power_of_two(), LANES, ROWS])
+            .workgroups(grid(rows.div_ceil(ROWS), WORKGROUP / LANES))
+    } else {
+        let groups = [rows.div_ceil(TILE), tokens.div_ceil(TILE), 1];
+        if groups.iter().any(|&groups| groups > 65_535) {
+            return None;
+        }
+        plan.constants(&[u32::from(two_bits)]).workgroups(groups)
+    })
+}
+
+pub(super) fn linear(x: &BitNetTensor, weight: &BitNetTensor) -> Option<Plan> {
+    if x.dtype() != BitNetDType::F32 || !is_native(weight.dtype()) {
+        return None;
+    }
+    let (rows, columns) = (weight.shape()[0], weight.shape()[1]);
+    let leading = x.element_count().checked_div(columns)?;
+    let lanes = per_word(weight.dtype());
+    let few = leading <= FEW_TOKENS as usize && columns.is_multiple_of(lanes);
+    if few
+        && let (Some(x_start), Some(start)) = (contiguous(x), contiguous(weight))
+        && (start as usize).is_multiple_of(lanes)
+    {
+        let (tokens, rows) = (leading as u32, u32::try_from(rows).ok()?);
+        count(weight)?;
+        let lanes_of_threads = 32;
+        let plan = Plan::new(&LINEAR_ROWS)
+            .operand(Source::Input(0), BitNetDType::F32)
+            .operand(Source::Input(1), weight.dtype())
+            .operand(Source::Output(0), BitNetDType::F32)
+            .constants(&[tokens.next_power_of_two(), lanes_of_threads])
+            .params(&[tokens, rows, (columns / lanes) as u32, x_start])
+            .params(&[start / lanes as u32]);
+        return Some(plan.workgroups(grid(rows, WORKGROUP / lanes_of_threads)));
+    }
+    let transposed = weight.transpose(0, 1).ok()?;
+    if x.is_contiguous() {
+        let out = Target { shape: &[leading, rows], dtype: BitNetDType::F32 };
+        return matmul(&x.reshape([leading, columns]).ok()?, &transposed, &out);
+    }
+    let mut shape = x.shape().to_vec();
+    *shape.last_mut()? = rows;
+    matmul(x, &transposed, &Target { shape: &shape, dtype: BitNetDType::F32 })
+}
+
+pub(super) fn matmul(a: &BitNetTensor, b: &BitNetTensor, out: &Target<'_>) -> Option<Plan> {
+    let float = |x: &BitNetTensor| is_native(x.dtype()) && value_type(x.dtype()) == "f32";
+    if !float(a) || !float(b) || a.rank() < 2 || b.rank() < 2 {
+        return None;
+    }
+    let [m, n] = *out.shape.last_chunk::<2>()?;
+    let k = a.shape()[a.rank() - 1];
+    let lanes = per_word(out.dtype);
+    if !n.is_multiple_of(lanes) || b.shape()[b.rank() - 2] != k {
+        return None;
+    }
+    // The walk over the batches, in each operand with its matrix standing still.
+    let batch = &out.shape[..out.shape.len() - 2];
+    let still = |x: &BitNetTensor| -> Option<BitNetTensor> {
+        let first = x.narrow(-1, 0, x.shape()[x.rank() - 1].min(1)).ok()?;
+        let first = first.narrow(-2, 0, first.shape()[x.rank() - 2].min(1)).ok()?;
+        first.squeeze(-1).and_then(|x| x.squeeze(-1)).ok()
+    };
+    let (still_a, still_b) = (still(a)?, still(b)?);
+    let layouts: [&Layout; 2] = [still_a.layout(), still_b.layout()];
+    if k == 0 {
+        return None;
+    }
+    let walk = Strided::over(batch, &layouts)?;
+    let batches = u32::try_from(batch.iter().product::<usize>()).ok()?;
+    let word = |x: &BitNetTensor, axis: usize| {
+        i32::try_from(x.layout().strides()[x.rank() - 2 + axis]).ok().map(|step| step as u32)
+    };
+    let (a_row, a_column, b_row, b_column) = (word(a, 0)?, word(a, 1)?, word(b, 0)?, word(b, 1)?);
+    u32::try_from(out.count()).ok()?;
+    let mut params = Params::new();
+    params.extend_from_slice(&[m as u32, n as u32, u32::try_from(k).ok()?]);
+    params.extend_from_slice(&[a_row, a_column, b_row, b_column]);
+    walk.write(&mut params);
+    let groups = [(n as u32).div_ceil(TILE), (m as u32).div_ceil(TILE), batches];
+    if groups.iter().any(|&groups| groups > 65_535) {
+        return None;
+    }
+    let plan = Plan::new(&MATMUL)
+        .operand(Source::Input(0), a.dtype())
+        .operand(Source::Input(1), b.dtype())
+        .operand(Source::Output(0), out.dtype)
+        .constants(&[u32::from(a_column == 1), u32::from(b_column == 1), walk.rank(), 8, 2])
+        .params(&params);
+    Some(plan.workgroups(groups))
+}

@@ -1,0 +1,162 @@
+//! Normalisation, rotary position embedding, attention.
+
+use bitnet_tensor::ops::RopeMode;
+use bitnet_tensor::{BitNetDType, BitNetTensor};
+
+use super::elementwise::WORKGROUP;
+use super::{Plan, Source};
+use crate::gpu::{Access::*, Template};
+use crate::operand::{contiguous, count, grid};
+
+const MAP: &str = include_str!("../shaders/map.wgsl");
+const FUNCTIONS: &str = include_str!("../shaders/functions.wgsl");
+pub(super) const ROW: &str = include_str!("../shaders/row.wgsl");
+
+static RMS_NORM: Template = Template {
+    name: "rms_norm",
+    body: include_str!("../shaders/neural/rms_norm.wgsl"),
+    includes: &[FUNCTIONS, ROW],
+    operands: &[("x", Read), ("weight", Read), ("out", Write)],
+    constants: &[],
+    define: None,
+    checks: false,
+    workgroup: 256,
+};
+
+static LAYER_NORM: Template = Template {
+    name: "layer_norm",
+    body: include_str!("../shaders/neural/layer_norm.wgsl"),
+    includes: &[FUNCTIONS, ROW],
+    operands: &[("x", Read), ("weight", Read), ("bias", Read), ("out", Write)],
+    constants: &[],
+    define: None,
+    checks: false,
+    workgroup: 256,
+};
+
+static ROPE: Template = Template {
+    name: "rope",
+    body: MAP,
+    includes: &[include_str!("../shaders/neural/rope.wgsl")],
+    operands: &[("x", Read), ("cos", Read), ("sin", Read), ("positions", Read), ("out", Write)],
+    constants: &["HALVES"],
+    define: None,
+    checks: true,
+    workgroup: WORKGROUP,
+};
+
+static ATTENTION: Template = Template {
+    name: "attention",
+    body: include_str!("../shaders/neural/attention.wgsl"),
+    includes: &[FUNCTIONS, ROW],
+    operands: &[("q", Read), ("k", Read), ("v", Read), ("positions", Read), ("out", Write)],
+    constants: &["DIMS"],
+    define: None,
+    checks: true,
+    workgroup: 256,
+};
+
+const F32: BitNetDType = BitNetDType::F32;
+
+/// Rows of a tensor, their length, and where the first begins; `None` unless they lie in a row.
+pub(super) fn rows(x: &BitNetTensor) -> Option<[u32; 3]> {
+    let features = u32::try_from(*x.shape().last()?).ok().filter(|&features| features > 0)?;
+    Some([count(x)? / features, features, contiguous(x)?])
+}
+
+pub(super) fn all_f32(tensors: &[&BitNetTensor]) -> bool {
+    tensors.iter().all(|tensor| tensor.dtype() == F32)
+}
+
+pub(super) fn rms_norm(x: &BitNetTensor, weight: &BitNetTensor, eps: f32) -> Option<Plan> {
+    let [rows, features, start] = rows(x).filter(|_| all_f32(&[x, weight]))?;
+    let plan = Plan::new(&RMS_NORM)
+        .operand(Source::Input(0), F32)
+        .operand(Source::Input(1), F32)
+        .operand(Source::Output(0), F32)
+        .params(&[rows, features, start, contiguous(weight)?, eps.to_bits()]);
+    Some(plan.workgroups(grid(rows, 1)))
+}
+
+pub(super) fn layer_norm(
+    x: &BitNetTensor,
+    weight: &BitNetTensor,
+    bias: &BitNetTensor,
+    eps: f64,
+) -> Option<Plan> {
+    let [rows, features, start] = rows(x).filter(|_| all_f32(&[x, weight, bias]))?;
+    let plan = Plan::new(&LAYER_NORM)
+        .operand(Source::Input(0), F32)
+        .operand(Source::Input(1), F32)
+        .operand(Source::Input(2), F32)
+        .operand(Source::Output(0), F32)
+        .params(&[rows, features, start, contiguous(weight)?, contiguous(bias)?])
+        .params(&[(eps as f32).to_bits()]);
+    Some(plan.workgroups(grid(rows, 1)))
+}
+
+/// The offset and the strides of a tensor, as a kernel adds them.
+fn strides<const N: usize>(tensor: &BitNetTensor) -> Option<(u32, [u32; N])> {
+    let layout = tensor.layout();
+    let mut strides = [0; N];
+    for (own, &step) in strides.iter_mut().zip(layout.strides()) {
+        *own = i32::try_from(step).ok()? as u32;
+    }
+    Some((u32::try_from(layout.offset()).ok()?, strides))
+}
+
+pub(super) fn rope(
+    mode: RopeMode,
+    x: &BitNetTensor,
+    [cos, sin]: [&BitNetTensor; 2],
+    positions: &BitNetTensor,
+) -> Option<Plan> {
+    let total = count(x)?;
+    let [_, tokens, heads, width] = <[usize; 4]>::try_from(&x.shape()[..]).ok()?;
+    let (start, [batch, token, head, step]) = strides::<4>(x)?;
+    let (positions_start, [by_batch, by_token]) = strides::<2>(positions)?;
+    let plan = Plan::new(&ROPE)
+        .operand(Source::Input(0), F32)
+        .operand(Source::Input(1), F32)
+        .operand(Source::Input(2), F32)
+        .operand(Source::Input(3), BitNetDType::U32)
+        .operand(Source::Output(0), F32)
+        .constants(&[u32::from(mode == RopeMode::RotateHalf)])
+        .params(&[total, tokens as u32, heads as u32, width as u32])
+        .params(&[start, batch, token, head, step, positions_start, by_batch, by_token])
+        .params(&[contiguous(cos)?, contiguous(sin)?, cos.shape()[0] as u32]);
+    Some(plan.workgroups(grid(total, WORKGROUP)))
+}
+
+pub(super) fn attention(
+    [q, k, v]: [&BitNetTensor; 3],
+    positions: &BitNetTensor,
+    scale: f32,
+) -> Option<Plan> {
+    let [batch, tokens, heads, width] = <[usize; 4]>::try_from(&q.shape()[..]).ok()?;
+    let [_, capacity, kv_heads, _] = <[usize; 4]>::try_from(&k.shape()[..]).ok()?;
+    let (q_start, [q_batch, q_token, q_head, q_step]) = strides::<4>(q)?;
+    let (k_start, [k_batch, k_token, k_head, k_step]) = strides::<4>(k)?;
+    let (v_start, [v_batch, v_token, v_head, v_step]) = strides::<4>(v)?;
+    let (positions_start, [by_batch, by_token]) = strides::<2>(positions)?;
+    let in_a_row = width == 1 || [q_step, k_step, v_step] == [1; 3];
+    count(q)?;
+    let dims = (width as u32).max(16).checked_next_power_of_two().filter(|&dims| dims <= 256)?;
+    if !in_a_row || [batch, tokens, heads].iter().any(|&size| size > 65_535) {
+        return None;
+    }
+    let plan = Plan::new(&ATTENTION)
+        .operand(Source::Input(0), F32)
+        .operand(Source::Input(1), F32)
+        .operand(Source::Input(2), F32)
+        .operand(Source::Input(3), BitNetDType::U32)
+        .operand(Source::Output(0), F32)
+        .constants(&[dims])
+        .params(&[tokens as u32, heads as u32, (heads / kv_heads) as u32, width as u32])
+        .params(&[capacity as u32, scale.to_bits()])
+        .params(&[q_start, q_batch, q_token, q_head])
+        .params(&[k_start, k_batch, k_token, k_head])
+        .params(&[v_start, v_batch, v_token, v_head])
+        .params(&[positions_start, by_batch, by_token]);
+    Some(plan.workgroups([heads as u32, tokens as u32, batch as u32]))
+}

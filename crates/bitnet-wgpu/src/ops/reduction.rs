@@ -1,0 +1,110 @@
+//! Many elements to one, and rows that sum to one.
+
+use bitnet_tensor::ops::{ArgExtreme, Reduce, ReduceKind};
+use bitnet_tensor::{BitNetDType, BitNetTensor};
+use smallvec::{SmallVec, smallvec};
+
+use super::neural::{ROW, all_f32, rows};
+use super::{Params, Plan, Source, Target};
+use crate::gpu::{Access::*, Template};
+use crate::operand::{Strided, count, grid};
+
+const STRIDED: &str = include_str!("../shaders/strided.wgsl");
+const FUNCTIONS: &str = include_str!("../shaders/functions.wgsl");
+
+static SOFTMAX: Template = Template {
+    name: "softmax",
+    body: include_str!("../shaders/reduction/softmax.wgsl"),
+    includes: &[FUNCTIONS, ROW],
+    operands: &[("x", Read), ("out", Write)],
+    constants: &[],
+    define: None,
+    checks: false,
+    workgroup: 256,
+};
+
+static REDUCE: Template = Template {
+    name: "reduce",
+    body: include_str!("../shaders/reduction/reduce.wgsl"),
+    includes: &[FUNCTIONS, STRIDED],
+    operands: &[("x", Read), ("out", Write)],
+    constants: &["KIND", "RANK", "STRIDED", "OPERANDS", "REDUCED", "REDUCED_RANK"],
+    define: Some(|constants| {
+        let (start, joined, done) = match constants[0] {
+            0 => ("X(0)", "a + b", "a"),
+            1 => ("X(1)", "a * b", "a"),
+            2 => ("X(0)", "a + b", "a / X(count)"),
+            3 => {
+                ("bitcast<f32>(0xff800000u | param(63u))", "select(select(b, a, a > b), a, is_nan(a))", "a")
+            }
+            _ => {
+                ("bitcast<f32>(0x7f800000u | param(63u))", "select(select(b, a, a < b), a, is_nan(a))", "a")
+            }
+        };
+        format!(
+            "fn joined(a: X, b: X) -> X {{ return {joined}; }}\n\
+             fn done(a: X, count: u32) -> OUT {{ return {done}; }}\n\
+             fn start_value() -> X {{ return {start}; }}\n"
+        )
+    }),
+    checks: false,
+    workgroup: 256,
+};
+
+pub(super) fn softmax(x: &BitNetTensor) -> Option<Plan> {
+    let [rows, features, start] = rows(x).filter(|_| all_f32(&[x]))?;
+    let plan = Plan::new(&SOFTMAX)
+        .operand(Source::Input(0), BitNetDType::F32)
+        .operand(Source::Output(0), BitNetDType::F32)
+        .params(&[rows, features, start]);
+    Some(plan.workgroups(grid(rows, 1)))
+}
+
+pub(super) fn reduce(
+    op: &Reduce,
+    x: &BitNetTensor,
+    out: &Target<'_>,
+) -> Option<SmallVec<[Plan; 2]>> {
+    let kind = match op.kind {
+        ReduceKind::Sum => 0,
+        ReduceKind::Prod => 1,
+        ReduceKind::Mean => 2,
+        ReduceKind::Max => 3,
+        ReduceKind::Min => 4,
+        _ => return None,
+    };
+    if x.dtype() != BitNetDType::F32 || x.element_count() == 0 {
+        return None;
+    }
+    count(x)?;
+    // The results' axes with the others standing still, and the others alone.
+    let mut kept = x.clone();
+    let mut gone = x.clone();
+    for axis in 0..x.rank() {
+        let narrowed = if op.axes.contains(&axis) { &mut kept } else { &mut gone };
+        *narrowed = narrowed.narrow(axis as isize, 0, 1).ok()?;
+    }
+    let outer = Strided::over(kept.shape(), &[kept.layout()])?;
+    let inner = Strided::over(gone.shape(), &[gone.layout()])?;
+    let (results, each) = (kept.element_count() as u32, gone.element_count() as u32);
+    debug_assert_eq!(results as usize, out.count());
+    let mut params = Params::new();
+    params.extend_from_slice(&[results, each]);
+    outer.write(&mut params);
+    inner.write(&mut params);
+    let plan = Plan::new(&REDUCE)
+        .operand(Source::Input(0), x.dtype())
+        .operand(Source::Output(0), out.dtype)
+        .constants(&[kind, outer.rank(), 3, 1, 3 + 17, inner.rank()])
+        .params(&params)
+        .workgroups(grid(results, 1));
+    Some(smallvec![plan])
+}
+
+pub(super) fn arg_extreme(
+    _op: &ArgExtreme,
+    _x: &BitNetTensor,
+    _out: &Target<'_>,
+) -> Option<Plan> {
+    None
+}

@@ -1,0 +1,123 @@
+// Functions of one number. The language lets a driver compute its own `exp` and `log` with an error
+// that grows with the argument, and says nothing of NaN: these are the ones of the CPU, in the same
+// steps.
+fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+fn is_infinite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) == 0x7f800000u; }
+fn with_sign(magnitude: f32, sign: f32) -> f32 {
+    return bitcast<f32>((bitcast<u32>(magnitude) & 0x7fffffffu) | (bitcast<u32>(sign) & 0x80000000u));
+}
+fn negated(x: f32) -> f32 { return bitcast<f32>(bitcast<u32>(x) ^ 0x80000000u); }
+fn magnitude(x: f32) -> f32 { return bitcast<f32>(bitcast<u32>(x) & 0x7fffffffu); }
+
+// 2^n, n from -126 to 127.
+fn power_of_two(n: i32) -> f32 { return bitcast<f32>(u32(n + 127) << 23u); }
+fn scaled(x: f32, n: i32) -> f32 {
+    let half = n / 2;
+    return x * power_of_two(half) * power_of_two(n - half);
+}
+
+// (e^r - 1 - r) / r², |r| <= ln(2)/2, with the coefficients of Cephes' `expf`.
+fn exp_tail(r: f32) -> f32 {
+    var p = 1.9875691e-4;
+    p = p * r + 1.3982e-3;
+    p = p * r + 8.333452e-3;
+    p = p * r + 4.1665796e-2;
+    p = p * r + 0.16666665;
+    return p * r + 0.5;
+}
+// x = n ln(2) + r; e^x = 2^n e^r.
+fn exp_of(x: f32) -> f32 {
+    if (is_nan(x)) { return x; }
+    if (x > 88.73) { return bitcast<f32>(0x7f800000u | param(63u)); }
+    if (x < -104.0) { return 0.0; }
+    let n = round(x * 1.44269504);
+    let r = (x - n * 0.6933594) - n * -2.1219444e-4;
+    return scaled(exp_tail(r) * (r * r) + r + 1.0, i32(n));
+}
+fn expm1_of(x: f32) -> f32 {
+    if (magnitude(x) < 0.34) { return x + x * x * exp_tail(x); }
+    return exp_of(x) - 1.0;
+}
+// x = m 2^e, m from sqrt(1/2) to sqrt(2); ln(m) by the series of its area function.
+fn log_of(x: f32) -> f32 {
+    if (is_nan(x)) { return x; }
+    if (x < 0.0) { return bitcast<f32>(0x7fc00000u | param(63u)); }
+    if (x == 0.0) { return bitcast<f32>(0xff800000u | param(63u)); }
+    if (is_infinite(x)) { return x; }
+    var bits = bitcast<u32>(x);
+    var e = 0;
+    if (bits < 0x00800000u) {
+        // Below the normal numbers.
+        let shift = countLeadingZeros(bits) - 8u;
+        bits = bits << shift;
+        e = 1 - i32(shift);
+        bits = (bits & 0x7fffffu) | 0x3f800000u;
+        e -= 127;
+    } else {
+        e = i32(bits >> 23u) - 127;
+        bits = (bits & 0x7fffffu) | 0x3f800000u;
+    }
+    var m = bitcast<f32>(bits);
+    if (m > 1.41421354) { m = m * 0.5; e += 1; }
+    return log_near_one(m - 1.0, f32(e));
+}
+// n ln(2) + ln(1 + f).
+fn log_near_one(f: f32, n: f32) -> f32 {
+    let s = f / (2.0 + f);
+    let z = s * s;
+    var p = 0.15384616;
+    p = p * z + 0.18181819;
+    p = p * z + 0.22222222;
+    p = p * z + 0.28571430;
+    p = p * z + 0.4;
+    p = p * z + 0.66666669;
+    let half = 0.5 * f * f;
+    let tail = s * (half + z * p);
+    return n * 0.693145752 + (f - (half - (tail + n * 1.42860677e-6)));
+}
+fn log1p_of(x: f32) -> f32 {
+    if (x > -0.29 && x < 0.41) { return log_near_one(x, 0.0); }
+    return log_of(1.0 + x);
+}
+fn tanh_of(x: f32) -> f32 {
+    if (is_nan(x)) { return x; }
+    let a = magnitude(x);
+    if (a > 10.0) { return with_sign(1.0, x); }
+    // The difference of what follows would cancel: Cephes' `tanhf`.
+    if (a < 0.625) {
+        let z = x * x;
+        var p = -5.7049887e-3;
+        p = p * z + 2.0639088e-2;
+        p = p * z - 5.3739716e-2;
+        p = p * z + 0.13331442;
+        p = p * z - 0.3333328;
+        return x + x * (z * p);
+    }
+    return with_sign(1.0 - 2.0 / (exp_of(2.0 * a) + 1.0), x);
+}
+fn sigmoid_of(x: f32) -> f32 {
+    if (is_nan(x)) { return x; }
+    if (x >= 0.0) { return 1.0 / (1.0 + exp_of(-x)); }
+    let e = exp_of(x);
+    return e / (1.0 + e);
+}
+fn silu_of(x: f32) -> f32 {
+    if (is_nan(x)) { return x; }
+    // e^-|x|, and below zero x e^x before it is small, so that it rounds once.
+    let a = max(-magnitude(x), -120.0);
+    let n = round(a * 1.44269504);
+    let r = (a - n * 0.6933594) - n * -2.1219444e-4;
+    let p = exp_tail(r) * (r * r) + r + 1.0;
+    let e = scaled(p, i32(n));
+    if (x >= 0.0) { return x / (1.0 + e); }
+    if (is_infinite(x)) { return bitcast<f32>(0x7fc00000u | param(63u)); }
+    let product = scaled(a * p, i32(n));
+    return select(product, -0.0, product == 0.0) / (1.0 + e);
+}
+fn relu_of(x: f32) -> f32 { return select(x, 0.0, x < 0.0); }
+fn relu_squared_of(x: f32) -> f32 { return select(x * x, 0.0, x < 0.0); }
+fn sign_of(x: f32) -> f32 {
+    if (is_nan(x)) { return x; }
+    if (x == 0.0) { return 0.0; }
+    return with_sign(1.0, x);
+}
