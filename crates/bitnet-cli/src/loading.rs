@@ -50,6 +50,10 @@ pub(crate) fn with_options<T>(
 
 /// The device of that name, else where the environment puts a model.
 fn device(name: Option<&str>) -> Result<Device> {
+    if name == Some("cpu") {
+        return Ok(Device::CPU); // without waking the drivers of others
+    }
+    bitnet::register_devices()?;
     Ok(match name {
         Some(name) => Device::parse(name)?,
         None => Device::preferred(&DECODING)?,

@@ -47,10 +47,8 @@ pub(crate) fn find() -> Vec<Found> {
     description.backends = wanted;
     let instance = wgpu::Instance::new(description);
     let adapters = pollster::block_on(instance.enumerate_adapters(wanted));
-    let mut found: Vec<Found> = adapters
-        .into_iter()
-        .map(|adapter| Found { info: adapter.get_info(), adapter })
-        .collect();
+    let mut found: Vec<Found> =
+        adapters.into_iter().map(|adapter| Found { info: adapter.get_info(), adapter }).collect();
     found.sort_by_key(Found::rank);
     found
 }

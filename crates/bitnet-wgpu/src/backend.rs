@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use crate::adapter::Found;
 use crate::gpu::{Gpu, GpuCounters, PoolStats};
 use crate::operand::block;
-use crate::ops::{Target, Tensors, plan};
+use crate::ops::{Target, Tensors, fusion, plan};
 
 /// A GPU. It is opened when it is first used: a program that computes elsewhere does not pay for it.
 #[derive(Debug)]
@@ -30,7 +30,8 @@ impl WgpuBackend {
     }
 
     fn gpu(&self) -> Result<&Arc<Gpu>> {
-        let opened = self.gpu.get_or_init(|| Gpu::open(&self.found.adapter, self.device));
+        let opened =
+            self.gpu.get_or_init(|| Gpu::open(&self.found.adapter, self.device, fusion::FUSION));
         opened.as_ref().map_err(Clone::clone)
     }
 
@@ -42,6 +43,12 @@ impl WgpuBackend {
     /// What its pool of buffers holds.
     pub fn pool_stats(&self) -> PoolStats {
         self.gpu().map(|gpu| gpu.pool_stats()).unwrap_or_default()
+    }
+
+    /// The sources of all kernels that were compiled so far, in WGSL: to look at them, and to translate
+    /// them for other platforms.
+    pub fn kernel_sources(&self) -> Vec<String> {
+        self.gpu().map(|gpu| gpu.sources()).unwrap_or_default()
     }
 
     /// Gives the pool's free buffers back to the driver.
@@ -123,10 +130,8 @@ impl Backend for WgpuBackend {
             return plan(desc.op, tensors, true).is_some();
         }
         let Ok(specs) = desc.results() else { return false };
-        let targets: SmallVec<[Target<'_>; 3]> = specs
-            .iter()
-            .map(|spec| Target { shape: &spec.shape, dtype: spec.dtype })
-            .collect();
+        let targets: SmallVec<[Target<'_>; 3]> =
+            specs.iter().map(|spec| Target { shape: &spec.shape, dtype: spec.dtype }).collect();
         plan(desc.op, Tensors { inputs: desc.inputs, outputs: &targets }, false).is_some()
     }
 

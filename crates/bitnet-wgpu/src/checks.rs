@@ -17,6 +17,7 @@ pub(crate) fn error([code, value]: [u32; 2]) -> TensorOpError {
     let place = (code as usize).checked_sub(1);
     let operation = place.and_then(|place| CHECKED.get(place)).copied().unwrap_or("kernel");
     let value = value as i32;
-    let reason = format!("{value} is out of range; the device found it, its results are unspecified");
+    let reason =
+        format!("{value} is out of range; the device found it, its results are unspecified");
     TensorOpError::ComputationError(ErrorContext::new(operation, &[], reason))
 }

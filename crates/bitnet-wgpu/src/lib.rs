@@ -43,7 +43,10 @@ pub use gpu::{GpuCounters, PoolStats};
 /// # Errors
 /// Never; the registry's signature has them.
 pub fn register() -> Result<Vec<Device>> {
-    Ok(backends()?.iter().map(|backend| bitnet_tensor::backend::Backend::device(&**backend)).collect())
+    Ok(backends()?
+        .iter()
+        .map(|backend| bitnet_tensor::backend::Backend::device(&**backend))
+        .collect())
 }
 
 /// As [`register`], with the backends themselves, which count what is asked of them.
@@ -54,9 +57,9 @@ pub fn backends() -> Result<Vec<Arc<WgpuBackend>>> {
     let mut registered: Vec<Arc<WgpuBackend>> = Vec::new();
     for found in adapter::find() {
         let kind = found.kind();
-        let same = registered.iter().filter(|other| {
-            bitnet_tensor::backend::Backend::device(&***other).kind() == kind
-        });
+        let same = registered
+            .iter()
+            .filter(|other| bitnet_tensor::backend::Backend::device(&***other).kind() == kind);
         let device = Device::new(kind, same.count() as u32);
         let backend = Arc::new(WgpuBackend::new(device, found));
         registry::register(backend.clone())?;

@@ -31,6 +31,8 @@
 //! # Features
 //! - `embedded-model` (default): a model of 27 million parameters inside of the library, see
 //!   `embedded`.
+//! - `gpu`: Metal, Vulkan and DX12, see [`register_devices`]; nothing is linked, a driver is looked for
+//!   at run time.
 //! - `ndarray`: tensors from arrays of the crate `ndarray`, without copying owned ones, and back as
 //!   arrays or views.
 
@@ -45,3 +47,21 @@ pub use bitnet_tensor as tensor;
 pub use bitnet_llm::generation::{Generation, GenerationOptions, Generator};
 pub use bitnet_llm::{HeadPrecision, LlmError, LoadOptions, Model, ModelFiles, Session};
 pub use bitnet_tensor::{BitNetDType, BitNetTensor, Device, TensorOpError, TensorShape};
+
+/// Looks for the devices that the features of this crate can drive, and makes them known to
+/// [`Device::parse`] and [`Device::best`]. Called once, before models are loaded; without a feature that
+/// brings a backend, or without a driver, there is the CPU alone.
+///
+/// ```
+/// bitnet::register_devices()?;
+/// assert!(bitnet::Device::list().iter().any(|info| info.device == bitnet::Device::CPU));
+/// # Ok::<(), bitnet::TensorOpError>(())
+/// ```
+///
+/// # Errors
+/// When a device that was found cannot be registered.
+pub fn register_devices() -> Result<(), TensorOpError> {
+    #[cfg(feature = "gpu")]
+    bitnet_wgpu::register()?;
+    Ok(())
+}

@@ -31,6 +31,7 @@ struct Report {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     arguments.threads.apply();
+    bitnet::register_devices()?;
     let mut devices = Device::list();
     for info in &mut devices {
         if !info.is_lost {
@@ -68,9 +69,13 @@ fn text(info: &DeviceInfo) -> String {
             }),
         ),
     ];
-    let lost = if info.is_lost { " (lost)" } else { "" };
+    let state = match (info.is_lost, info.is_software) {
+        (true, _) => " (lost)",
+        (_, true) => " (software: only where it is named)",
+        _ => "",
+    };
     let name = info.name.clone().unwrap_or_else(unknown);
-    let mut text = format!("{}  {name}{lost}\n", info.device);
+    let mut text = format!("{}  {name}{state}\n", info.device);
     for (label, value) in lines {
         if let Some(value) = value {
             text.push_str(&format!("  {label:<17} {value}\n"));

@@ -69,7 +69,9 @@ impl Template {
         }
         let mut binding = 1;
         if self.checks {
-            line(format_args!("@group(0) @binding(1) var<storage, read_write> status: array<atomic<u32>, 4>;"));
+            line(format_args!(
+                "@group(0) @binding(1) var<storage, read_write> status: array<atomic<u32>, 4>;"
+            ));
             line(format_args!("{REPORT}"));
             binding = 2;
         }
@@ -130,10 +132,7 @@ fn element_functions(name: &str, dtype: BitNetDType) -> String {
     let (bits, value) = (32 / per_word(dtype) as u32, value_type(dtype));
     let raw = match bits {
         32 => format!("{name}[i]"),
-        _ => format!(
-            "extractBits({name}[i / {n}u], (i % {n}u) * {bits}u, {bits}u)",
-            n = 32 / bits
-        ),
+        _ => format!("extractBits({name}[i / {n}u], (i % {n}u) * {bits}u, {bits}u)", n = 32 / bits),
     };
     let load = match dtype {
         T::F32 => format!("bitcast<f32>({raw})"),

@@ -20,10 +20,12 @@ pub(crate) use kernel::{Access, Template, Variant, is_native, per_word, value_ty
 use buffer::BufferPool;
 use fault::Faults;
 use recorder::Recorder;
+pub(crate) use recorder::{Dispatch, Fusion};
 
 /// A compiled variant.
 #[derive(Debug)]
 pub(crate) struct Kernel {
+    source: String,
     pipeline: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,
     id: u64,
@@ -35,9 +37,9 @@ pub(crate) struct Gpu {
     queue: wgpu::Queue,
     name: Device,
     limits: wgpu::Limits,
-    features: wgpu::Features,
     pool: BufferPool,
     recorder: Mutex<Recorder>,
+    fusion: Fusion,
     kernels: RwLock<HashMap<Variant, Arc<Kernel>>>,
     faults: Arc<Faults>,
     counters: Counters,
@@ -69,7 +71,7 @@ fn wanted_features() -> wgpu::Features {
 
 impl Gpu {
     /// Opens the adapter as `name`, with all of its limits.
-    pub(crate) fn open(adapter: &wgpu::Adapter, name: Device) -> Result<Arc<Self>> {
+    pub(crate) fn open(adapter: &wgpu::Adapter, name: Device, fusion: Fusion) -> Result<Arc<Self>> {
         let features = adapter.features() & wanted_features();
         let limits = adapter.limits();
         let description = wgpu::DeviceDescriptor {
@@ -91,17 +93,13 @@ impl Gpu {
             queue,
             name,
             limits,
-            features,
             pool: BufferPool::default(),
             recorder,
+            fusion,
             kernels: RwLock::default(),
             faults,
             counters: Counters::default(),
         }))
-    }
-
-    pub(crate) fn has(&self, feature: wgpu::Features) -> bool {
-        self.features.contains(feature)
     }
 
     /// The most bytes of a buffer that a kernel can see.
@@ -125,9 +123,8 @@ impl Gpu {
     /// the host's bytes can be written at once.
     fn allocate_block(&self, byte_len: usize, is_fresh: bool) -> Result<Block> {
         self.faults.check(self.name, "allocate", &[])?;
-        let refused = |reason: String| {
-            TensorOpError::MemoryError(ErrorContext::new("allocate", &[], reason))
-        };
+        let refused =
+            |reason: String| TensorOpError::MemoryError(ErrorContext::new("allocate", &[], reason));
         let class = BufferPool::class(byte_len as u64)
             .filter(|&class| class <= self.limits.max_buffer_size)
             .ok_or_else(|| {
@@ -197,17 +194,22 @@ impl Gpu {
         Ok(kernel)
     }
 
+    /// The sources of all kernels that were compiled.
+    pub(crate) fn sources(&self) -> Vec<String> {
+        let kernels = self.kernels.read().unwrap_or_else(PoisonError::into_inner);
+        kernels.values().map(|kernel| kernel.source.clone()).collect()
+    }
+
     fn compile(&self, template: &Template, variant: &Variant, id: u64) -> Result<Kernel> {
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let source = template.source(variant);
         let description = wgpu::ShaderModuleDescriptor {
             label: Some(template.name),
-            source: wgpu::ShaderSource::Wgsl(source.into()),
+            source: wgpu::ShaderSource::Wgsl(source.as_str().into()),
         };
         // Indices are checked; every loop of the kernels ends at a parameter or an operand's length,
         // so that none has to be counted.
-        let checks =
-            wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..Default::default() };
+        let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..Default::default() };
         // SAFETY: what is left out is the guard against loops without end, which the kernels of this
         // crate have not.
         let module = unsafe { self.device.create_shader_module_trusted(description, checks) };
@@ -253,7 +255,7 @@ impl Gpu {
             cache: None,
         });
         match pollster::block_on(scope.pop()) {
-            None => Ok(Kernel { pipeline, layout, id }),
+            None => Ok(Kernel { source, pipeline, layout, id }),
             Some(error) => {
                 let reason =
                     format!("the kernel {} is refused by {}: {error}", template.name, self.name);

@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 
-use bitnet_tensor::Result;
+use bitnet_tensor::{BitNetDType, Result};
 use smallvec::SmallVec;
 
-use super::kernel::PARAMS;
+use super::kernel::{PARAMS, Template};
 use super::{Block, Gpu, Kernel, lock};
 
 /// Dispatches of a submission: enough that its cost is small beside theirs, few enough that the
@@ -23,7 +23,7 @@ const BIND_GROUPS: usize = 8192;
 /// What checking kernels write to: the operation's code, and the value that it cannot take.
 pub(super) const STATUS_BYTES: u64 = 16;
 
-type Bindings = (u64, SmallVec<[u64; 7]>);
+type Bindings = (u64, SmallVec<[u64; 10]>);
 
 #[derive(Debug)]
 pub(super) struct Recorder {
@@ -34,6 +34,8 @@ pub(super) struct Recorder {
     params_buffer: wgpu::Buffer,
     pub(super) status: wgpu::Buffer,
     bind_groups: HashMap<Bindings, wgpu::BindGroup>,
+    /// Dispatches that may become one with what follows.
+    held: Vec<Dispatch>,
     /// The number of the submission that is being recorded.
     submission: u64,
     /// Buffers that hosts read, of each size.
@@ -58,6 +60,7 @@ impl Recorder {
             params_buffer: buffer("parameters", (DISPATCHES * STRIDE) as u64, uniform),
             status: buffer("status", STATUS_BYTES, storage | wgpu::BufferUsages::COPY_SRC),
             bind_groups: HashMap::new(),
+            held: Vec::new(),
             submission: 1,
             staging: HashMap::new(),
         }
@@ -100,33 +103,81 @@ impl Recorder {
     }
 }
 
+/// A kernel with its operands and numbers, on its way to the queue. It keeps the buffers, not the
+/// tensors: those stay unshared.
+#[derive(Debug, Clone)]
+pub(crate) struct Dispatch {
+    pub(crate) operation: &'static str,
+    pub(crate) template: &'static Template,
+    pub(crate) types: SmallVec<[BitNetDType; 6]>,
+    pub(crate) constants: SmallVec<[u32; 6]>,
+    pub(crate) buffers: SmallVec<[(wgpu::Buffer, u64); 6]>,
+    pub(crate) params: SmallVec<[u32; PARAMS]>,
+    pub(crate) workgroups: [u32; 3],
+}
+
+/// How neighbouring dispatches become one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fusion {
+    /// Whether `next` may go on what is held: after nothing, whether it may begin something.
+    pub(crate) continues: fn(held: &[Dispatch], next: &Dispatch) -> bool,
+    /// One dispatch that does what the first ones of `held` do, and how many those are: more than one.
+    pub(crate) combine: fn(held: &[Dispatch]) -> Option<(usize, Dispatch)>,
+}
+
 impl Gpu {
-    /// Records `kernel` over `workgroups`, with its operands in the order of its template.
+    /// Records a dispatch, or holds it back until it is known what follows.
     ///
     /// # Errors
-    /// When the device is lost, or has refused earlier work.
-    pub(crate) fn dispatch(
-        &self,
-        operation: &'static str,
-        kernel: &Kernel,
-        status: bool,
-        operands: &[&Block],
-        params: &[u32],
-        workgroups: [u32; 3],
-    ) -> Result<()> {
-        self.check(operation, &[])?;
-        if workgroups.contains(&0) {
+    /// When the device is lost, has refused earlier work, or refuses a kernel.
+    pub(crate) fn dispatch(&self, blocks: &[&Block], dispatch: Dispatch) -> Result<()> {
+        self.check(dispatch.operation, &[])?;
+        if dispatch.workgroups.contains(&0) {
             return Ok(());
         }
-        debug_assert!(params.len() <= PARAMS, "{operation}");
+        debug_assert!(dispatch.params.len() <= PARAMS, "{}", dispatch.operation);
+        // A kernel that the driver refuses is found out now, while the operation can go elsewhere.
+        self.kernel(dispatch.template, &dispatch.types, &dispatch.constants)?;
         let recorder = &mut *lock(&self.recorder);
+        let Fusion { continues, .. } = self.fusion;
+        if !recorder.held.is_empty() && !continues(&recorder.held, &dispatch) {
+            self.record_held(recorder)?;
+        }
+        let submission = recorder.submission;
+        blocks.iter().for_each(|block| block.used_in(submission));
+        if continues(&recorder.held, &dispatch) {
+            recorder.held.push(dispatch);
+            return Ok(());
+        }
+        self.record(recorder, &dispatch)
+    }
+
+    /// Records what was held back, as few dispatches.
+    pub(super) fn record_held(&self, recorder: &mut Recorder) -> Result<()> {
+        let mut held = std::mem::take(&mut recorder.held);
+        let mut rest = held.as_slice();
+        while let Some(first) = rest.first() {
+            let combined = (self.fusion.combine)(rest);
+            let done = match &combined {
+                Some((count, fused)) if self.record(recorder, fused).is_ok() => *count,
+                _ => {
+                    self.record(recorder, first)?;
+                    1
+                }
+            };
+            rest = &rest[done..];
+        }
+        held.clear();
+        recorder.held = held; // its room
+        Ok(())
+    }
+
+    fn record(&self, recorder: &mut Recorder, dispatch: &Dispatch) -> Result<()> {
+        let kernel = self.kernel(dispatch.template, &dispatch.types, &dispatch.constants)?;
         if recorder.params.len() >= DISPATCHES * PARAMS {
             recorder.submit(self);
         }
-        let submission = recorder.submission;
-        operands.iter().for_each(|block| block.used_in(submission));
-
-        let ids = operands.iter().map(|block| block.id);
+        let ids = dispatch.buffers.iter().map(|(_, id)| *id);
         let bindings: Bindings = (kernel.id, ids.collect());
         if recorder.bind_groups.len() >= BIND_GROUPS {
             recorder.bind_groups.clear();
@@ -134,45 +185,45 @@ impl Gpu {
         let group = match recorder.bind_groups.get(&bindings) {
             Some(group) => group.clone(),
             None => {
-                let parameters = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer: &recorder.params_buffer,
-                    offset: 0,
-                    size: wgpu::BufferSize::new(STRIDE as u64),
-                });
-                let status = status.then(|| recorder.status.as_entire_binding());
-                let blocks = operands.iter().map(|block| block.buffer.as_entire_binding());
-                let resources = std::iter::once(parameters).chain(status).chain(blocks);
-                let entries: SmallVec<[_; 8]> = resources
-                    .enumerate()
-                    .map(|(binding, resource)| wgpu::BindGroupEntry {
-                        binding: binding as u32,
-                        resource,
-                    })
-                    .collect();
-                let group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
-                    label: Some(operation),
-                    layout: &kernel.layout,
-                    entries: &entries,
-                });
+                let group = self.bind_group(recorder, &kernel, dispatch);
                 recorder.bind_groups.insert(bindings, group.clone());
                 group
             }
         };
-
         let offset = (recorder.params.len() * 4) as u32;
-        recorder.params.extend_from_slice(params);
+        recorder.params.extend_from_slice(&dispatch.params);
         recorder.params.resize(offset as usize / 4 + PARAMS, 0);
         let pass = recorder.pass(&self.device);
         pass.set_pipeline(&kernel.pipeline);
         pass.set_bind_group(0, &group, &[offset]);
-        let [x, y, z] = workgroups;
+        let [x, y, z] = dispatch.workgroups;
         pass.dispatch_workgroups(x, y, z);
         self.counters.dispatches.fetch_add(1, Relaxed);
         Ok(())
     }
 
-    /// Gives what is recorded to the device.
-    pub(crate) fn flush(&self) {
-        lock(&self.recorder).submit(self);
+    fn bind_group(
+        &self,
+        recorder: &Recorder,
+        kernel: &Kernel,
+        dispatch: &Dispatch,
+    ) -> wgpu::BindGroup {
+        let parameters = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &recorder.params_buffer,
+            offset: 0,
+            size: wgpu::BufferSize::new(STRIDE as u64),
+        });
+        let status = dispatch.template.checks.then(|| recorder.status.as_entire_binding());
+        let buffers = dispatch.buffers.iter().map(|(buffer, _)| buffer.as_entire_binding());
+        let resources = std::iter::once(parameters).chain(status).chain(buffers);
+        let entries: SmallVec<[_; 8]> = resources
+            .enumerate()
+            .map(|(binding, resource)| wgpu::BindGroupEntry { binding: binding as u32, resource })
+            .collect();
+        self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(dispatch.operation),
+            layout: &kernel.layout,
+            entries: &entries,
+        })
     }
 }

@@ -1,13 +1,11 @@
 //! Bytes between the host and the device.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc;
-use std::sync::Arc;
 
 use bitnet_tensor::memory::HybridMemoryPool;
-use bitnet_tensor::{
-    ErrorContext, HostBuffer, Result, Storage, TensorOpError,
-};
+use bitnet_tensor::{ErrorContext, HostBuffer, Result, Storage, TensorOpError};
 
 use super::recorder::STATUS_BYTES;
 use super::{Block, Gpu, GpuBuffer, lock};
@@ -67,17 +65,13 @@ impl Gpu {
         self.read("synchronize", None, &mut [])
     }
 
-    fn read(
-        &self,
-        operation: &'static str,
-        block: Option<&Block>,
-        bytes: &mut [u8],
-    ) -> Result<()> {
+    fn read(&self, operation: &'static str, block: Option<&Block>, bytes: &mut [u8]) -> Result<()> {
         self.check(operation, &[])?;
         let length = bytes.len().next_multiple_of(16) as u64;
         let size = (length + STATUS_BYTES).next_power_of_two();
         let (staging, submission) = {
             let recorder = &mut *lock(&self.recorder);
+            self.record_held(recorder)?;
             let staging = recorder.staging.get_mut(&size).and_then(Vec::pop).unwrap_or_else(|| {
                 self.device.create_buffer(&wgpu::BufferDescriptor {
                     label: Some("read back"),

@@ -15,7 +15,7 @@ pub(super) const WORKGROUP: u32 = 256;
 /// Defines a template over the strided walk: `element(i)` of its operands.
 macro_rules! map_template {
     ($name:ident, $label:literal, [$($operand:literal: $access:ident),*], $operands:literal, $define:expr) => {
-        static $name: Template = Template {
+        pub(super) static $name: Template = Template {
             name: $label,
             body: MAP,
             includes: &[FUNCTIONS, STRIDED],
@@ -141,6 +141,9 @@ const BINARY_EXPRESSIONS: [(u32, &str); 14] = [
     (104, "select(select(b, a, a < b), a, is_nan(a))"),
     (105, "a / b"),
 ];
+
+/// Its code in the table above.
+pub(super) const ADD_FLOATS: u32 = 100;
 
 fn binary_expression(code: u32) -> &'static str {
     BINARY_EXPRESSIONS.iter().find(|(own, _)| *own == code).map_or("a", |(_, text)| text)

@@ -27,7 +27,7 @@ const PACKED: &[(&str, crate::gpu::Access)] = &[
     ("out", Write),
 ];
 
-static PACKED_ROWS: Template = Template {
+pub(super) static PACKED_ROWS: Template = Template {
     name: "linear of few rows",
     body: include_str!("../shaders/linalg/packed_rows.wgsl"),
     includes: &[FINISH],

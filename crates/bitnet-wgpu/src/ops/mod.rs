@@ -5,6 +5,7 @@
 //! records it: what is said to be possible is what is done.
 
 pub(crate) mod elementwise;
+pub(crate) mod fusion;
 pub(crate) mod linalg;
 pub(crate) mod movement;
 pub(crate) mod neural;
@@ -15,9 +16,9 @@ use bitnet_tensor::ops::Op;
 use bitnet_tensor::{BitNetDType, BitNetTensor, Result};
 use smallvec::{SmallVec, smallvec};
 
-use crate::gpu::{Access, Gpu, Template};
-use crate::operand::block;
 use crate::checks;
+use crate::gpu::{Access, Dispatch, Gpu, Template};
+use crate::operand::block;
 
 pub(crate) type Params = SmallVec<[u32; 64]>;
 
@@ -112,11 +113,14 @@ impl Plan {
         outputs: &[&BitNetTensor],
     ) -> Result<()> {
         debug_assert_eq!(self.operands.len(), self.template.operands.len(), "{operation}");
-        debug_assert!(self.template.operands.iter().zip(&self.operands).all(
-            |((_, access), source)| (*access == Access::Write)
-                == matches!(source, Source::Output(_))
-        ));
-        let kernel = gpu.kernel(self.template, &self.types, &self.constants)?;
+        debug_assert!(
+            self.template
+                .operands
+                .iter()
+                .zip(&self.operands)
+                .all(|((_, access), source)| (*access == Access::Write)
+                    == matches!(source, Source::Output(_)))
+        );
         let blocks = self.operands.iter().map(|&source| match source {
             Source::Input(n) => block(inputs[n]),
             Source::Output(n) => block(outputs[n]),
@@ -124,8 +128,16 @@ impl Plan {
             Source::Scales(n) => block(inputs[n].packed_parts().map_or(inputs[n], |parts| parts.2)),
         });
         let blocks: SmallVec<[_; 6]> = blocks.collect::<Result<_>>()?;
-        let checks = self.template.checks;
-        gpu.dispatch(operation, &kernel, checks, &blocks, &self.params, self.workgroups)
+        let dispatch = Dispatch {
+            operation,
+            template: self.template,
+            types: self.types.clone(),
+            constants: self.constants.clone(),
+            buffers: blocks.iter().map(|block| (block.buffer.clone(), block.id)).collect(),
+            params: self.params.clone(),
+            workgroups: self.workgroups,
+        };
+        gpu.dispatch(&blocks, dispatch)
     }
 }
 
@@ -155,9 +167,7 @@ pub(crate) fn plan(op: &Op, tensors: Tensors<'_>, in_place: bool) -> Option<Smal
         (Op::Gate(op), [gate, up], [out]) => elementwise::gate(op.0, gate, up, out),
         (Op::Cast(op), [x], [out]) => movement::cast(op.0, x, out),
         (Op::Copy(_), [x], [out]) => movement::copy(x, Source::Input(0), out),
-        (Op::StraightThrough(_), [_, value], [out]) => {
-            movement::copy(value, Source::Input(1), out)
-        }
+        (Op::StraightThrough(_), [_, value], [out]) => movement::copy(value, Source::Input(1), out),
         (Op::IndexSelect(op), [x, indices], [out]) => {
             movement::index_select(op.axis, x, indices, out)
         }

@@ -46,7 +46,7 @@ static GATHER: Template = Template {
     workgroup: WORKGROUP,
 };
 
-static WRITE_ROWS: Template = Template {
+pub(super) static WRITE_ROWS: Template = Template {
     name: "write_rows",
     body: include_str!("../shaders/movement/write_rows.wgsl"),
     includes: &[],
@@ -86,8 +86,7 @@ pub(super) fn cast(to: BitNetDType, x: &BitNetTensor, out: &Target<'_>) -> Optio
         _ if value_type(from) == value_type(to) => 2,
         _ => 0,
     };
-    let plan =
-        Plan::new(&CAST).operand(Source::Input(0), from).operand(Source::Output(0), to);
+    let plan = Plan::new(&CAST).operand(Source::Input(0), from).operand(Source::Output(0), to);
     walk(plan, kind, out.shape, &[x.layout()], to)
 }
 
@@ -141,9 +140,12 @@ pub(super) fn gather(
     let narrowed = x.narrow(axis as isize, 0, 1).ok()?;
     let mut shape: Vec<usize> = out.shape.to_vec();
     shape[axis] = 1;
-    let fits = x.shape().iter().zip(out.shape).enumerate().all(|(n, (&own, &size))| {
-        n == axis || own >= size
-    });
+    let fits = x
+        .shape()
+        .iter()
+        .zip(out.shape)
+        .enumerate()
+        .all(|(n, (&own, &size))| n == axis || own >= size);
     if !fits || x.shape()[axis] == 0 {
         return None;
     }
@@ -178,7 +180,13 @@ pub(super) fn write_rows(
         return None;
     }
     if rows.element_count() == 0 {
-        return Some(Plan::new(&WRITE_ROWS).operand(Source::Input(1), BitNetDType::U32).operand(Source::Input(2), BitNetDType::U32).operand(Source::Output(0), BitNetDType::U32).workgroups([0; 3]));
+        return Some(
+            Plan::new(&WRITE_ROWS)
+                .operand(Source::Input(1), BitNetDType::U32)
+                .operand(Source::Input(2), BitNetDType::U32)
+                .operand(Source::Output(0), BitNetDType::U32)
+                .workgroups([0; 3]),
+        );
     }
     let word = |step: isize| i32::try_from(step).ok().map(|step| step as u32);
     let four = |tensor: &BitNetTensor| -> Option<[u32; 4]> {

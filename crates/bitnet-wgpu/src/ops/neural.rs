@@ -34,7 +34,7 @@ static LAYER_NORM: Template = Template {
     workgroup: 256,
 };
 
-static ROPE: Template = Template {
+pub(super) static ROPE: Template = Template {
     name: "rope",
     body: MAP,
     includes: &[include_str!("../shaders/neural/rope.wgsl")],

@@ -7,10 +7,14 @@ use super::{Plan, Source};
 use crate::gpu::{Access::*, Template};
 use crate::operand::{contiguous, grid};
 
-static ACTIVATION: Template = Template {
+pub(super) static ACTIVATION: Template = Template {
     name: "quantize_activation",
     body: include_str!("../shaders/quantization/activation.wgsl"),
-    includes: &[include_str!("../shaders/functions.wgsl"), ROW],
+    includes: &[
+        include_str!("../shaders/functions.wgsl"),
+        ROW,
+        include_str!("../shaders/quantization/quotient.wgsl"),
+    ],
     operands: &[
         ("x", Read),
         ("weight", Read),

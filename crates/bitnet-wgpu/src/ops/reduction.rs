@@ -6,7 +6,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::neural::{ROW, all_f32, rows};
 use super::{Params, Plan, Source, Target};
-use crate::gpu::{Access::*, Template};
+use crate::gpu::{Access::*, Template, is_native};
 use crate::operand::{Strided, count, grid};
 
 const STRIDED: &str = include_str!("../shaders/strided.wgsl");
@@ -34,18 +34,36 @@ static REDUCE: Template = Template {
             0 => ("X(0)", "a + b", "a"),
             1 => ("X(1)", "a * b", "a"),
             2 => ("X(0)", "a + b", "a / X(count)"),
-            3 => {
-                ("bitcast<f32>(0xff800000u | param(63u))", "select(select(b, a, a > b), a, is_nan(a))", "a")
-            }
-            _ => {
-                ("bitcast<f32>(0x7f800000u | param(63u))", "select(select(b, a, a < b), a, is_nan(a))", "a")
-            }
+            3 => (
+                "bitcast<f32>(0xff800000u | param(63u))",
+                "select(select(b, a, a > b), a, is_nan(a))",
+                "a",
+            ),
+            _ => (
+                "bitcast<f32>(0x7f800000u | param(63u))",
+                "select(select(b, a, a < b), a, is_nan(a))",
+                "a",
+            ),
         };
         format!(
             "fn joined(a: X, b: X) -> X {{ return {joined}; }}\n\
              fn done(a: X, count: u32) -> OUT {{ return {done}; }}\n\
              fn start_value() -> X {{ return {start}; }}\n"
         )
+    }),
+    checks: false,
+    workgroup: 256,
+};
+
+static ARG_EXTREME: Template = Template {
+    name: "argmax",
+    body: include_str!("../shaders/reduction/arg_extreme.wgsl"),
+    includes: &[FUNCTIONS, STRIDED],
+    operands: &[("x", Read), ("out", Write)],
+    constants: &["LARGEST", "FLOATS", "RANK", "STRIDED", "OPERANDS"],
+    define: Some(|constants| {
+        let body = if constants[1] == 1 { "is_nan(x)" } else { "false" };
+        format!("fn undefined(x: X) -> bool {{ return {body}; }}\n")
     }),
     checks: false,
     workgroup: 256,
@@ -101,10 +119,24 @@ pub(super) fn reduce(
     Some(smallvec![plan])
 }
 
-pub(super) fn arg_extreme(
-    _op: &ArgExtreme,
-    _x: &BitNetTensor,
-    _out: &Target<'_>,
-) -> Option<Plan> {
-    None
+pub(super) fn arg_extreme(op: &ArgExtreme, x: &BitNetTensor, out: &Target<'_>) -> Option<Plan> {
+    if !is_native(x.dtype()) || x.element_count() == 0 || op.axis >= x.rank() {
+        return None;
+    }
+    count(x)?;
+    let kept = x.narrow(op.axis as isize, 0, 1).ok()?;
+    let outer = Strided::over(kept.shape(), &[kept.layout()])?;
+    let (results, each) = (kept.element_count() as u32, x.shape()[op.axis] as u32);
+    debug_assert_eq!(results as usize, out.count());
+    let step = i32::try_from(x.layout().strides()[op.axis]).ok()? as u32;
+    let mut params = Params::new();
+    params.extend_from_slice(&[results, each, step]);
+    outer.write(&mut params);
+    let is_float = u32::from(x.dtype().is_float());
+    let plan = Plan::new(&ARG_EXTREME)
+        .operand(Source::Input(0), x.dtype())
+        .operand(Source::Output(0), BitNetDType::U32)
+        .constants(&[u32::from(op.largest), is_float, outer.rank(), 4, 1])
+        .params(&params);
+    Some(plan.workgroups(grid(results, 1)))
 }

@@ -1,0 +1,301 @@
+//! Neighbouring dispatches of a decoding step that become one.
+//!
+//! A token's operations are small: what they cost is the way from one to the next. Everything between
+//! two products of a layer concerns one row, which each workgroup of the second product can work out
+//! for itself. So of
+//!
+//! ```text
+//! gate → norm and quantization → product → addition to the residual
+//! ```
+//!
+//! the last three, or all, are one dispatch when there is one token; and of the rotation of queries
+//! and keys and the writing of keys and values into the cache. Every result is still written, since
+//! somebody may look at it.
+
+use bitnet_tensor::BitNetDType;
+use smallvec::{SmallVec, smallvec};
+
+use super::{elementwise, linalg, movement, neural, quantization};
+use crate::gpu::{Access::*, Dispatch, Fusion, Template};
+
+pub(crate) const FUSION: Fusion = Fusion { continues, combine };
+
+/// The chain's links, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Link {
+    Gate,
+    Quantize,
+    Product,
+    Add,
+    Rotate,
+    WriteRows,
+}
+
+fn link(dispatch: &Dispatch) -> Option<Link> {
+    let is = |template: &'static Template| std::ptr::eq(dispatch.template, template);
+    if is(&elementwise::GATE) {
+        Some(Link::Gate)
+    } else if is(&quantization::ACTIVATION) {
+        Some(Link::Quantize)
+    } else if is(&linalg::PACKED_ROWS) {
+        Some(Link::Product)
+    } else if is(&elementwise::BINARY_IN_PLACE) {
+        Some(Link::Add)
+    } else if is(&neural::ROPE) {
+        Some(Link::Rotate)
+    } else if is(&movement::WRITE_ROWS) {
+        Some(Link::WriteRows)
+    } else {
+        None
+    }
+}
+
+fn id(dispatch: &Dispatch, operand: usize) -> u64 {
+    dispatch.buffers[operand].1
+}
+
+/// Whether an elementwise kernel of `operands` operands reads each of them from one end to the other:
+/// one axis, whose steps are one.
+fn is_one_line(dispatch: &Dispatch, operands: usize) -> bool {
+    let steps = (0..operands).map(|n| dispatch.params[2 + operands + 8 + 8 * n]);
+    dispatch.constants[1] == 1 && steps.into_iter().all(|step| step == 1)
+}
+
+fn continues(held: &[Dispatch], next: &Dispatch) -> bool {
+    let Some(link) = link(next) else { return false };
+    let Some(last) = held.last() else { return begins(next, link) };
+    match (self::link(last), link) {
+        (Some(Link::Gate), Link::Quantize) => {
+            // One row, with a norm, of the gate's result.
+            begins(next, link)
+                && id(last, 2) == id(next, 0)
+                && (last.params[1], 0) == (next.params[2], next.params[4])
+        }
+        (Some(Link::Quantize), Link::Product) => {
+            // One token, of the codes just made: codes, scales and sums.
+            next.params[1] == 1 && (0..3).all(|n| id(last, 2 + n) == id(next, n))
+        }
+        (Some(Link::Product), Link::Add) => {
+            // Of the product, all of it, into another tensor of floats.
+            held.len() > 1
+                && next.constants[0] == elementwise::ADD_FLOATS
+                && next.types.iter().all(|&dtype| dtype == BitNetDType::F32)
+                && is_one_line(next, 1)
+                && (next.params[2], next.params[1]) == (0, last.params[2])
+                && id(next, 0) == id(last, 5)
+                && id(next, 1) != id(&held[0], 0)
+                && (0..last.buffers.len()).all(|n| id(last, n) != id(next, 1))
+        }
+        (Some(Link::Rotate), Link::WriteRows) => {
+            // Rows that were just rotated, by the same positions.
+            id(next, 1) == id(last, 4) && id(next, 0) == id(last, 3)
+        }
+        (Some(Link::WriteRows), Link::WriteRows) => {
+            // The values beside the keys: the same positions and shape, from where the rotation read.
+            held.len() == 2
+                && id(next, 0) == id(last, 0)
+                && id(next, 1) == id(&held[0], 0)
+                && id(next, 2) != id(last, 2)
+                && next.params[1..=5] == last.params[1..=5]
+                && next.params[16..19] == last.params[16..19]
+        }
+        _ => false,
+    }
+}
+
+/// Whether a chain can begin with this.
+fn begins(dispatch: &Dispatch, link: Link) -> bool {
+    match link {
+        // Of two parts of one tensor.
+        Link::Gate => id(dispatch, 0) == id(dispatch, 1) && is_one_line(dispatch, 2),
+        // One row after its norm, and not so long that its codes do not fit the shared memory.
+        Link::Quantize => {
+            dispatch.constants[0] == 1
+                && dispatch.params[1] == 1
+                && dispatch.params[3] <= 4 * CODE_WORDS
+        }
+        Link::Rotate => true,
+        Link::Product | Link::Add | Link::WriteRows => false,
+    }
+}
+
+fn combine(held: &[Dispatch]) -> Option<(usize, Dispatch)> {
+    let links: SmallVec<[Link; 4]> = held.iter().filter_map(link).collect();
+    match links[..] {
+        [Link::Gate, Link::Quantize, Link::Product, Link::Add, ..] => {
+            Some((4, product(Some(&held[0]), &held[1], &held[2], Some(&held[3]))))
+        }
+        [Link::Gate, Link::Quantize, Link::Product, ..] => {
+            Some((3, product(Some(&held[0]), &held[1], &held[2], None)))
+        }
+        [Link::Quantize, Link::Product, Link::Add, ..] => {
+            Some((3, product(None, &held[0], &held[1], Some(&held[2]))))
+        }
+        [Link::Quantize, Link::Product, ..] => Some((2, product(None, &held[0], &held[1], None))),
+        [Link::Rotate, Link::WriteRows, Link::WriteRows, ..] => {
+            Some((3, rotation(&held[0], &held[1], &held[2])))
+        }
+        _ => None,
+    }
+}
+
+/// Words of codes that a workgroup keeps: rows of up to 12,288 features.
+const CODE_WORDS: u32 = 3072;
+
+const PRODUCT_INCLUDES: &[&str] = &[
+    include_str!("../shaders/functions.wgsl"),
+    neural::ROW,
+    include_str!("../shaders/quantization/quotient.wgsl"),
+];
+const PRODUCT_CONSTANTS: &[&str] = &["GATE", "ADD", "TWO_BITS", "LANES", "ROWS"];
+const PRODUCT_BODY: &str = include_str!("../shaders/linalg/row_product.wgsl");
+const WORKGROUP: u32 = 256;
+
+/// Defines a template of the fused product, which binds no more buffers than it has.
+macro_rules! product_template {
+    ($name:ident, $label:literal, [$($operand:literal: $access:ident),*]) => {
+        static $name: Template = Template {
+            name: $label,
+            body: PRODUCT_BODY,
+            includes: PRODUCT_INCLUDES,
+            operands: &[
+                ("x", Read), ("norm", Read), ("codes", Write), ("scales", Write), ("sums", Write),
+                ("weight", ReadVectors), ("weight_scales", Read), ("out", Write)
+                $(, ($operand, $access))*
+            ],
+            constants: PRODUCT_CONSTANTS,
+            define: Some(product_functions),
+            checks: false,
+            workgroup: WORKGROUP,
+        };
+    };
+}
+product_template!(NORM_PRODUCT, "norm and product", []);
+product_template!(NORM_PRODUCT_ADD, "norm, product and addition", ["residual": Write]);
+product_template!(GATE_PRODUCT, "gate, norm and product", ["gated": Write]);
+product_template!(
+    GATE_PRODUCT_ADD,
+    "gate, norm, product and addition",
+    ["gated": Write, "residual": Write]
+);
+
+/// What differs between the four.
+fn product_functions(constants: &[u32]) -> String {
+    let row = match constants[0] {
+        0 => "load_x(param(2u) + i)",
+        1 => "relu_squared_of(load_x(param(8u) + i)) * load_x(param(9u) + i)",
+        _ => "silu_of(load_x(param(8u) + i)) * load_x(param(9u) + i)",
+    };
+    let keep = if constants[0] == 0 { "" } else { "gated[i] = bitcast<u32>(v);" };
+    let add = match constants[1] {
+        0 => "",
+        _ => "residual[row] = bitcast<u32>(load_residual(row) + v);",
+    };
+    format!(
+        "fn input(i: u32) -> f32 {{ return {row}; }}\n\
+         fn keep_input(i: u32, v: f32) {{ {keep} }}\n\
+         fn add(row: u32, v: f32) {{ {add} }}\n"
+    )
+}
+
+/// Parameters: features, start of x, of the norm's weight, epsilon, padded features; rows of the
+/// weight, vectors in a row of it; starts of gate and up.
+fn product(
+    gate: Option<&Dispatch>,
+    quantize: &Dispatch,
+    product: &Dispatch,
+    add: Option<&Dispatch>,
+) -> Dispatch {
+    let template = match (gate, add) {
+        (None, None) => &NORM_PRODUCT,
+        (None, Some(_)) => &NORM_PRODUCT_ADD,
+        (Some(_), None) => &GATE_PRODUCT,
+        (Some(_), Some(_)) => &GATE_PRODUCT_ADD,
+    };
+    let input = gate.unwrap_or(quantize);
+    let mut buffers: SmallVec<[_; 6]> = smallvec![input.buffers[0].clone()];
+    let mut types: SmallVec<[_; 6]> = smallvec![input.types[0]];
+    for n in 1..5 {
+        buffers.push(quantize.buffers[n].clone());
+        types.push(quantize.types[n]);
+    }
+    for n in 3..6 {
+        buffers.push(product.buffers[n].clone());
+        types.push(product.types[n]);
+    }
+    if let Some(gate) = gate {
+        buffers.push(gate.buffers[2].clone());
+        types.push(gate.types[2]);
+    }
+    if let Some(add) = add {
+        buffers.push(add.buffers[1].clone());
+        types.push(add.types[1]);
+    }
+    let [features, padded] = [quantize.params[2], quantize.params[3]];
+    let [start, norm_start, eps] = [quantize.params[4], quantize.params[5], quantize.params[6]];
+    let starts = gate.map_or([0, 0], |gate| [gate.params[2], gate.params[3]]);
+    let gate_code = gate.map_or(0, |gate| gate.constants[0] + 1);
+    let [two_bits, lanes, rows] =
+        [product.constants[0], product.constants[2], product.constants[3]];
+    Dispatch {
+        operation: product.operation,
+        template,
+        types,
+        constants: smallvec![gate_code, u32::from(add.is_some()), two_bits, lanes, rows],
+        buffers,
+        params: smallvec![
+            0,
+            features,
+            start,
+            norm_start,
+            eps,
+            padded,
+            product.params[2],
+            product.params[3],
+            starts[0],
+            starts[1]
+        ],
+        workgroups: product.workgroups,
+    }
+}
+
+static ROTATE_AND_WRITE: Template = Template {
+    name: "rope",
+    body: include_str!("../shaders/neural/rope_and_write.wgsl"),
+    includes: &[include_str!("../shaders/neural/rope.wgsl")],
+    operands: &[
+        ("x", Read),
+        ("cos", Read),
+        ("sin", Read),
+        ("positions", Read),
+        ("out", Write),
+        ("keys", Write),
+        ("values", Write),
+    ],
+    constants: &["HALVES"],
+    define: None,
+    checks: true,
+    workgroup: WORKGROUP,
+};
+
+/// Parameters of the rotation (16), then those of the writing of keys and of values from their first
+/// on, without their codes (18 each).
+fn rotation(rotate: &Dispatch, keys: &Dispatch, values: &Dispatch) -> Dispatch {
+    let mut buffers = rotate.buffers.clone();
+    buffers.extend([keys.buffers[2].clone(), values.buffers[2].clone()]);
+    let mut types = rotate.types.clone();
+    types.extend([keys.types[2], values.types[2]]);
+    let mut params = rotate.params.clone();
+    params.extend_from_slice(&keys.params[1..]);
+    params.extend_from_slice(&values.params[1..]);
+    let threads = rotate.params[1] + 2 * keys.params[1];
+    Dispatch {
+        operation: rotate.operation,
+        template: &ROTATE_AND_WRITE,
+        types,
+        constants: rotate.constants.clone(),
+        buffers,
+        params,
+        workgroups: crate::operand::grid(threads, WORKGROUP),
+    }
+}
