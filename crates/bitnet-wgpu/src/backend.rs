@@ -125,14 +125,15 @@ impl Backend for WgpuBackend {
         if !desc.inputs.iter().all(|input| self.is_visible(gpu, input)) {
             return false;
         }
+        let lanes = gpu.lanes();
         if matches!(desc.op, Op::WriteRows(_)) {
-            let tensors = Tensors { inputs: desc.inputs, outputs: &[] };
+            let tensors = Tensors { inputs: desc.inputs, outputs: &[], lanes };
             return plan(desc.op, tensors, true).is_some();
         }
         let Ok(specs) = desc.results() else { return false };
         let targets: SmallVec<[Target<'_>; 3]> =
             specs.iter().map(|spec| Target { shape: &spec.shape, dtype: spec.dtype }).collect();
-        plan(desc.op, Tensors { inputs: desc.inputs, outputs: &targets }, false).is_some()
+        plan(desc.op, Tensors { inputs: desc.inputs, outputs: &targets, lanes }, false).is_some()
     }
 
     fn execute(
@@ -141,9 +142,10 @@ impl Backend for WgpuBackend {
         inputs: &[&BitNetTensor],
         outputs: &mut [BitNetTensor],
     ) -> Result<()> {
+        let lanes = self.gpu()?.lanes();
         let targets: SmallVec<[Target<'_>; 3]> = outputs.iter().map(Target::of).collect();
         let outputs: SmallVec<[&BitNetTensor; 3]> = outputs.iter().collect();
-        self.run(op, Tensors { inputs, outputs: &targets }, &outputs, false)
+        self.run(op, Tensors { inputs, outputs: &targets, lanes }, &outputs, false)
     }
 
     fn execute_in_place(
@@ -152,10 +154,11 @@ impl Backend for WgpuBackend {
         target: &mut BitNetTensor,
         others: &[&BitNetTensor],
     ) -> Result<()> {
+        let lanes = self.gpu()?.lanes();
         let target: &BitNetTensor = target;
         let inputs: SmallVec<[&BitNetTensor; 3]> =
             std::iter::once(target).chain(others.iter().copied()).collect();
-        self.run(op, Tensors { inputs: &inputs, outputs: &[] }, &[target], true)
+        self.run(op, Tensors { inputs: &inputs, outputs: &[], lanes }, &[target], true)
     }
 
     /// Ternary weights in rows of words of two-bit codes, six-bit ones in bytes.

@@ -19,18 +19,20 @@ use super::{Gpu, lock};
 const SMALLEST: u64 = 256;
 
 /// A buffer of the driver, in a tensor or in the pool.
-#[derive(Debug)]
+///
+/// Clones are the same block: commands on their way keep one.
+#[derive(Debug, Clone)]
 pub(crate) struct Block {
     pub(crate) buffer: wgpu::Buffer,
     /// Different for every block that ever was.
     pub(crate) id: u64,
     /// The submission whose commands used it last.
-    last_use: AtomicU64,
+    last_use: Arc<AtomicU64>,
 }
 
 impl Block {
     pub(super) fn new(buffer: wgpu::Buffer, id: u64) -> Self {
-        Self { buffer, id, last_use: AtomicU64::new(0) }
+        Self { buffer, id, last_use: Arc::default() }
     }
 
     pub(super) fn used_in(&self, submission: u64) {

@@ -34,6 +34,8 @@ pub(crate) struct Template {
     pub(crate) define: Option<fn(&[u32]) -> String>,
     /// Whether it can find a value that it cannot take, and then reports it.
     pub(crate) checks: bool,
+    /// Whether the threads of a workgroup find something out together.
+    pub(crate) reduces: bool,
     /// Threads of a workgroup.
     pub(crate) workgroup: u32,
 }
@@ -54,8 +56,9 @@ impl Template {
     }
 
     /// The whole source of a variant.
-    pub(crate) fn source(&self, variant: &Variant) -> String {
-        let mut source = String::from(
+    pub(crate) fn source(&self, variant: &Variant, subgroups: bool) -> String {
+        let mut source = String::new();
+        source.push_str(
             "@group(0) @binding(0) var<uniform> params: array<vec4<u32>, 16>;\n\
              fn param(i: u32) -> u32 { return params[i / 4u][i % 4u]; }\n",
         );
@@ -90,6 +93,9 @@ impl Template {
             binding += 1;
         }
         source.push_str(CONVERSIONS);
+        if self.reduces {
+            source.push_str(if subgroups { REDUCE_SUBGROUPS } else { REDUCE_SHARED });
+        }
         for include in self.includes {
             source.push_str(include);
         }
@@ -106,6 +112,9 @@ impl Template {
         status.into_iter().chain(self.operands.iter().map(|&(_, access)| access))
     }
 }
+
+const REDUCE_SHARED: &str = include_str!("../shaders/reduce_shared.wgsl");
+const REDUCE_SUBGROUPS: &str = include_str!("../shaders/reduce_subgroups.wgsl");
 
 /// The first parameter of a kernel that checks says which operation it belongs to.
 const REPORT: &str = "fn report(value: u32) {

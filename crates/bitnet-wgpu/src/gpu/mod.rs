@@ -40,6 +40,8 @@ pub(crate) struct Gpu {
     pool: BufferPool,
     recorder: Mutex<Recorder>,
     fusion: Fusion,
+    /// The least number of threads of a subgroup; 0 where kernels cannot use them.
+    subgroup: u32,
     kernels: RwLock<HashMap<Variant, Arc<Kernel>>>,
     faults: Arc<Faults>,
     counters: Counters,
@@ -74,6 +76,8 @@ impl Gpu {
     pub(crate) fn open(adapter: &wgpu::Adapter, name: Device, fusion: Fusion) -> Result<Arc<Self>> {
         let features = adapter.features() & wanted_features();
         let limits = adapter.limits();
+        let has_subgroups = features.contains(wgpu::Features::SUBGROUP);
+        let subgroup = if has_subgroups { adapter.get_info().subgroup_min_size } else { 0 };
         let description = wgpu::DeviceDescriptor {
             label: Some("bitnet"),
             required_features: features,
@@ -96,10 +100,19 @@ impl Gpu {
             pool: BufferPool::default(),
             recorder,
             fusion,
+            subgroup,
             kernels: RwLock::default(),
             faults,
             counters: Counters::default(),
         }))
+    }
+
+    /// How many threads add up what they have without a detour: a power of two, at most 16.
+    pub(crate) fn lanes(&self) -> u32 {
+        match self.subgroup {
+            0 => 16,
+            least => (1 << least.ilog2()).min(16),
+        }
     }
 
     /// The most bytes of a buffer that a kernel can see.
@@ -202,7 +215,7 @@ impl Gpu {
 
     fn compile(&self, template: &Template, variant: &Variant, id: u64) -> Result<Kernel> {
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let source = template.source(variant);
+        let source = template.source(variant, self.subgroup > 0);
         let description = wgpu::ShaderModuleDescriptor {
             label: Some(template.name),
             source: wgpu::ShaderSource::Wgsl(source.as_str().into()),

@@ -13,9 +13,11 @@ use smallvec::SmallVec;
 use super::kernel::{PARAMS, Template};
 use super::{Block, Gpu, Kernel, lock};
 
-/// Dispatches of a submission: enough that its cost is small beside theirs, few enough that the
-/// device begins while the rest is recorded.
+/// The most dispatches of a submission.
 const DISPATCHES: usize = 128;
+/// Dispatches of the first submission after the device was waited for: it begins while the rest is
+/// recorded. Each later one has twice as many.
+const FIRST_DISPATCHES: usize = 16;
 /// Bytes between the parameters of two dispatches: what every adapter can address.
 const STRIDE: usize = PARAMS * 4;
 /// Groups of bindings that are kept; a decoder needs as many as it has dispatches.
@@ -36,6 +38,8 @@ pub(super) struct Recorder {
     bind_groups: HashMap<Bindings, wgpu::BindGroup>,
     /// Dispatches that may become one with what follows.
     held: Vec<Dispatch>,
+    /// Dispatches of the submission that is being recorded.
+    room: usize,
     /// The number of the submission that is being recorded.
     submission: u64,
     /// Buffers that hosts read, of each size.
@@ -61,6 +65,7 @@ impl Recorder {
             status: buffer("status", STATUS_BYTES, storage | wgpu::BufferUsages::COPY_SRC),
             bind_groups: HashMap::new(),
             held: Vec::new(),
+            room: FIRST_DISPATCHES,
             submission: 1,
             staging: HashMap::new(),
         }
@@ -68,6 +73,11 @@ impl Recorder {
 
     pub(super) fn submission(&self) -> u64 {
         self.submission
+    }
+
+    /// The device is about to have nothing to do.
+    pub(super) fn start_again(&mut self) {
+        self.room = FIRST_DISPATCHES;
     }
 
     pub(super) fn forget_bind_groups(&mut self) {
@@ -98,6 +108,8 @@ impl Recorder {
             self.params.clear();
         }
         self.submission += 1;
+        // What is held back goes with the next one.
+        self.held.iter().for_each(|dispatch| dispatch.used_in(self.submission));
         gpu.counters.submissions.fetch_add(1, Relaxed);
         Some(gpu.queue.submit([encoder.finish()]))
     }
@@ -111,9 +123,15 @@ pub(crate) struct Dispatch {
     pub(crate) template: &'static Template,
     pub(crate) types: SmallVec<[BitNetDType; 6]>,
     pub(crate) constants: SmallVec<[u32; 6]>,
-    pub(crate) buffers: SmallVec<[(wgpu::Buffer, u64); 6]>,
+    pub(crate) buffers: SmallVec<[Block; 6]>,
     pub(crate) params: SmallVec<[u32; PARAMS]>,
     pub(crate) workgroups: [u32; 3],
+}
+
+impl Dispatch {
+    fn used_in(&self, submission: u64) {
+        self.buffers.iter().for_each(|block| block.used_in(submission));
+    }
 }
 
 /// How neighbouring dispatches become one.
@@ -130,7 +148,7 @@ impl Gpu {
     ///
     /// # Errors
     /// When the device is lost, has refused earlier work, or refuses a kernel.
-    pub(crate) fn dispatch(&self, blocks: &[&Block], dispatch: Dispatch) -> Result<()> {
+    pub(crate) fn dispatch(&self, dispatch: Dispatch) -> Result<()> {
         self.check(dispatch.operation, &[])?;
         if dispatch.workgroups.contains(&0) {
             return Ok(());
@@ -143,9 +161,8 @@ impl Gpu {
         if !recorder.held.is_empty() && !continues(&recorder.held, &dispatch) {
             self.record_held(recorder)?;
         }
-        let submission = recorder.submission;
-        blocks.iter().for_each(|block| block.used_in(submission));
         if continues(&recorder.held, &dispatch) {
+            dispatch.used_in(recorder.submission);
             recorder.held.push(dispatch);
             return Ok(());
         }
@@ -174,10 +191,13 @@ impl Gpu {
 
     fn record(&self, recorder: &mut Recorder, dispatch: &Dispatch) -> Result<()> {
         let kernel = self.kernel(dispatch.template, &dispatch.types, &dispatch.constants)?;
-        if recorder.params.len() >= DISPATCHES * PARAMS {
+        if recorder.params.len() >= recorder.room * PARAMS {
             recorder.submit(self);
+            recorder.room = (2 * recorder.room).min(DISPATCHES);
         }
-        let ids = dispatch.buffers.iter().map(|(_, id)| *id);
+        // Also of what was held: a submission may have gone since.
+        dispatch.used_in(recorder.submission);
+        let ids = dispatch.buffers.iter().map(|block| block.id);
         let bindings: Bindings = (kernel.id, ids.collect());
         if recorder.bind_groups.len() >= BIND_GROUPS {
             recorder.bind_groups.clear();
@@ -214,7 +234,7 @@ impl Gpu {
             size: wgpu::BufferSize::new(STRIDE as u64),
         });
         let status = dispatch.template.checks.then(|| recorder.status.as_entire_binding());
-        let buffers = dispatch.buffers.iter().map(|(buffer, _)| buffer.as_entire_binding());
+        let buffers = dispatch.buffers.iter().map(|block| block.buffer.as_entire_binding());
         let resources = std::iter::once(parameters).chain(status).chain(buffers);
         let entries: SmallVec<[_; 8]> = resources
             .enumerate()

@@ -87,7 +87,9 @@ impl Gpu {
                 encoder.copy_buffer_to_buffer(&block.buffer, 0, &staging, 0, whole_words);
             }
             encoder.copy_buffer_to_buffer(&status, 0, &staging, length, STATUS_BYTES);
-            (staging, recorder.submit(self))
+            let submission = recorder.submit(self);
+            recorder.start_again();
+            (staging, submission)
         };
         self.counters.read_backs.fetch_add(1, Relaxed);
         let (sender, receiver) = mpsc::channel();

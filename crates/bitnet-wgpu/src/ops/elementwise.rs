@@ -23,6 +23,7 @@ macro_rules! map_template {
             constants: &["KIND", "RANK", "STRIDED", "OPERANDS"],
             define: Some($define),
             checks: false,
+            reduces: false,
             workgroup: WORKGROUP,
         };
     };
@@ -68,9 +69,9 @@ const UNARY_EXPRESSIONS: [(u32, &str); 24] = [
     (100, "negated(x)"),
     (101, "magnitude(x)"),
     (102, "x * x"),
-    (103, "sqrt(x)"),
-    (104, "1.0 / sqrt(x)"),
-    (105, "1.0 / x"),
+    (103, "root(x)"),
+    (104, "divide(1.0, root(x))"),
+    (105, "divide(1.0, x)"),
     (106, "exp_of(x)"),
     (107, "log_of(x)"),
     (108, "log1p_of(x)"),
@@ -137,9 +138,9 @@ const BINARY_EXPRESSIONS: [(u32, &str); 14] = [
     (100, "a + b"),
     (101, "a - b"),
     (102, "a * b"),
-    (103, "select(select(b, a, a > b), a, is_nan(a))"),
-    (104, "select(select(b, a, a < b), a, is_nan(a))"),
-    (105, "a / b"),
+    (103, "larger_of(a, b)"),
+    (104, "smaller_of(a, b)"),
+    (105, "divide(a, b)"),
 ];
 
 /// Its code in the table above.
@@ -170,9 +171,24 @@ fn binary_code(kind: BinaryKind, dtype: BitNetDType) -> Option<u32> {
     }
 }
 
+/// Of integers, then of floats.
+const COMPARE_EXPRESSIONS: [&str; 12] = [
+    "a == b",
+    "a != b",
+    "a < b",
+    "a <= b",
+    "a > b",
+    "a >= b",
+    "is_equal(a, b)",
+    "!is_equal(a, b)",
+    "is_less(a, b)",
+    "is_at_most(a, b)",
+    "is_less(b, a)",
+    "is_at_most(b, a)",
+];
+
 fn compare_expression(code: u32) -> &'static str {
-    // Not equal is what is not equal: drivers differ in what `!=` says of NaN.
-    ["a == b", "!(a == b)", "a < b", "a <= b", "a > b", "a >= b"][code as usize % 6]
+    COMPARE_EXPRESSIONS[code as usize % COMPARE_EXPRESSIONS.len()]
 }
 
 /// Completes a plan over the walk through `layouts`, broadcast to `shape`.
@@ -257,7 +273,7 @@ pub(super) fn compare(
         CompareKind::Le => 3,
         CompareKind::Gt => 4,
         CompareKind::Ge => 5,
-    };
+    } + if a.dtype().is_float() { 6 } else { 0 };
     let plan = Plan::new(&COMPARE)
         .operand(Source::Input(0), a.dtype())
         .operand(Source::Input(1), b.dtype())

@@ -51,7 +51,7 @@ fn link(dispatch: &Dispatch) -> Option<Link> {
 }
 
 fn id(dispatch: &Dispatch, operand: usize) -> u64 {
-    dispatch.buffers[operand].1
+    dispatch.buffers[operand].id
 }
 
 /// Whether an elementwise kernel of `operands` operands reads each of them from one end to the other:
@@ -142,11 +142,7 @@ fn combine(held: &[Dispatch]) -> Option<(usize, Dispatch)> {
 /// Words of codes that a workgroup keeps: rows of up to 12,288 features.
 const CODE_WORDS: u32 = 3072;
 
-const PRODUCT_INCLUDES: &[&str] = &[
-    include_str!("../shaders/functions.wgsl"),
-    neural::ROW,
-    include_str!("../shaders/quantization/quotient.wgsl"),
-];
+const PRODUCT_INCLUDES: &[&str] = &[include_str!("../shaders/functions.wgsl")];
 const PRODUCT_CONSTANTS: &[&str] = &["GATE", "ADD", "TWO_BITS", "LANES", "ROWS"];
 const PRODUCT_BODY: &str = include_str!("../shaders/linalg/row_product.wgsl");
 const WORKGROUP: u32 = 256;
@@ -166,6 +162,7 @@ macro_rules! product_template {
             constants: PRODUCT_CONSTANTS,
             define: Some(product_functions),
             checks: false,
+            reduces: true,
             workgroup: WORKGROUP,
         };
     };
@@ -275,6 +272,7 @@ static ROTATE_AND_WRITE: Template = Template {
     constants: &["HALVES"],
     define: None,
     checks: true,
+    reduces: false,
     workgroup: WORKGROUP,
 };
 

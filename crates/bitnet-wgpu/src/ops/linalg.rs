@@ -7,13 +7,13 @@ use crate::gpu::{Access::*, Template, is_native, per_word, value_type};
 use crate::operand::{Strided, contiguous, count, grid};
 
 const STRIDED: &str = include_str!("../shaders/strided.wgsl");
+const FUNCTIONS: &str = include_str!("../shaders/functions.wgsl");
 const FINISH: &str = include_str!("../shaders/linalg/packed_finish.wgsl");
 
 /// Tokens up to which each has sums of its own in every thread.
 const FEW_TOKENS: u32 = 8;
-/// Threads that share rows of a packed weight, and the rows that they share.
-const LANES: u32 = 16;
-const ROWS: u32 = 2;
+/// Rows of a packed weight that are enough to give every thread several.
+const MANY_ROWS: u32 = 8192;
 const WORKGROUP: u32 = 256;
 const TILE: u32 = 64;
 
@@ -30,11 +30,12 @@ const PACKED: &[(&str, crate::gpu::Access)] = &[
 pub(super) static PACKED_ROWS: Template = Template {
     name: "linear of few rows",
     body: include_str!("../shaders/linalg/packed_rows.wgsl"),
-    includes: &[FINISH],
+    includes: &[FUNCTIONS, FINISH],
     operands: PACKED,
     constants: &["TWO_BITS", "TOKENS", "LANES", "ROWS"],
     define: None,
     checks: false,
+    reduces: true,
     workgroup: WORKGROUP,
 };
 
@@ -46,17 +47,19 @@ static PACKED_TILES: Template = Template {
     constants: &["TWO_BITS"],
     define: None,
     checks: false,
+    reduces: false,
     workgroup: 256,
 };
 
 static LINEAR_ROWS: Template = Template {
     name: "dense linear of few rows",
     body: include_str!("../shaders/linalg/linear_rows.wgsl"),
-    includes: &[],
+    includes: &[FUNCTIONS],
     operands: &[("x", Read), ("weight", Read), ("out", Write)],
     constants: &["TOKENS", "LANES"],
     define: None,
     checks: false,
+    reduces: true,
     workgroup: WORKGROUP,
 };
 
@@ -68,10 +71,13 @@ static MATMUL: Template = Template {
     constants: &["A_BY_ROWS", "B_BY_ROWS", "RANK", "STRIDED", "OPERANDS"],
     define: None,
     checks: false,
+    reduces: false,
     workgroup: 256,
 };
 
+/// `lanes` threads share a row.
 pub(super) fn packed_linear(
+    lanes: u32,
     features: usize,
     activation: [&BitNetTensor; 3],
     weight: &BitNetTensor,
@@ -86,10 +92,11 @@ pub(super) fn packed_linear(
     contiguous(codes).filter(|&start| start == 0)?;
     contiguous(scales).filter(|&start| start == 0)?;
     let [codes, scales] = [Source::Codes(3), Source::Scales(3)];
-    packed(two_bits, rows, vectors, activation, [codes, scales])
+    packed(lanes, two_bits, rows, vectors, activation, [codes, scales])
 }
 
 pub(super) fn linear_int8(
+    lanes: u32,
     features: usize,
     activation: [&BitNetTensor; 3],
     weight: &BitNetTensor,
@@ -98,10 +105,11 @@ pub(super) fn linear_int8(
     contiguous(weight).filter(|&start| start == 0 && features.is_multiple_of(16))?;
     contiguous(weight_scales).filter(|&start| start == 0)?;
     let sources = [Source::Input(3), Source::Input(4)];
-    packed(false, weight.shape()[0], features / 16, activation, sources)
+    packed(lanes, false, weight.shape()[0], features / 16, activation, sources)
 }
 
 fn packed(
+    lanes: u32,
     two_bits: bool,
     rows: usize,
     vectors: usize,
@@ -128,8 +136,9 @@ fn packed(
         .operand(Source::Output(0), BitNetDType::F32)
         .params(&[tokens, rows, vectors, stride]);
     Some(if few {
-        plan.constants(&[u32::from(two_bits), tokens.next_power_of_two(), LANES, ROWS])
-            .workgroups(grid(rows.div_ceil(ROWS), WORKGROUP / LANES))
+        let of_a_thread = if rows > MANY_ROWS { 4 } else { 1 };
+        plan.constants(&[u32::from(two_bits), tokens.next_power_of_two(), lanes, of_a_thread])
+            .workgroups(grid(rows.div_ceil(of_a_thread), WORKGROUP / lanes))
     } else {
         let groups = [rows.div_ceil(TILE), tokens.div_ceil(TILE), 1];
         if groups.iter().any(|&groups| groups > 65_535) {
@@ -139,29 +148,28 @@ fn packed(
     })
 }
 
-pub(super) fn linear(x: &BitNetTensor, weight: &BitNetTensor) -> Option<Plan> {
+pub(super) fn linear(lanes: u32, x: &BitNetTensor, weight: &BitNetTensor) -> Option<Plan> {
     if x.dtype() != BitNetDType::F32 || !is_native(weight.dtype()) {
         return None;
     }
     let (rows, columns) = (weight.shape()[0], weight.shape()[1]);
     let leading = x.element_count().checked_div(columns)?;
-    let lanes = per_word(weight.dtype());
-    let few = leading <= FEW_TOKENS as usize && columns.is_multiple_of(lanes);
+    let in_word = per_word(weight.dtype());
+    let few = leading <= FEW_TOKENS as usize && columns.is_multiple_of(in_word);
     if few
         && let (Some(x_start), Some(start)) = (contiguous(x), contiguous(weight))
-        && (start as usize).is_multiple_of(lanes)
+        && (start as usize).is_multiple_of(in_word)
     {
         let (tokens, rows) = (leading as u32, u32::try_from(rows).ok()?);
         count(weight)?;
-        let lanes_of_threads = 32;
         let plan = Plan::new(&LINEAR_ROWS)
             .operand(Source::Input(0), BitNetDType::F32)
             .operand(Source::Input(1), weight.dtype())
             .operand(Source::Output(0), BitNetDType::F32)
-            .constants(&[tokens.next_power_of_two(), lanes_of_threads])
-            .params(&[tokens, rows, (columns / lanes) as u32, x_start])
-            .params(&[start / lanes as u32]);
-        return Some(plan.workgroups(grid(rows, WORKGROUP / lanes_of_threads)));
+            .constants(&[tokens.next_power_of_two(), lanes])
+            .params(&[tokens, rows, (columns / in_word) as u32, x_start])
+            .params(&[start / in_word as u32]);
+        return Some(plan.workgroups(grid(rows, WORKGROUP / lanes)));
     }
     let transposed = weight.transpose(0, 1).ok()?;
     if x.is_contiguous() {

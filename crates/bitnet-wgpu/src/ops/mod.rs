@@ -50,6 +50,8 @@ pub(crate) struct Tensors<'a> {
     pub(crate) inputs: &'a [&'a BitNetTensor],
     /// Shapes, types and layouts of the results; the target of an operation in place.
     pub(crate) outputs: &'a [Target<'a>],
+    /// Threads that can share a row of a weight: no more than add up fast on this device.
+    pub(crate) lanes: u32,
 }
 
 /// A result, before it has storage or after.
@@ -127,24 +129,24 @@ impl Plan {
             Source::Codes(n) => block(inputs[n].packed_parts().map_or(inputs[n], |parts| parts.1)),
             Source::Scales(n) => block(inputs[n].packed_parts().map_or(inputs[n], |parts| parts.2)),
         });
-        let blocks: SmallVec<[_; 6]> = blocks.collect::<Result<_>>()?;
+        let buffers = blocks.map(|block| block.cloned()).collect::<Result<_>>()?;
         let dispatch = Dispatch {
             operation,
             template: self.template,
             types: self.types.clone(),
             constants: self.constants.clone(),
-            buffers: blocks.iter().map(|block| (block.buffer.clone(), block.id)).collect(),
+            buffers,
             params: self.params.clone(),
             workgroups: self.workgroups,
         };
-        gpu.dispatch(&blocks, dispatch)
+        gpu.dispatch(dispatch)
     }
 }
 
 /// The kernel for `op`, its first operand being replaced by the result if `in_place`; `None` where
 /// there is none. An empty plan list does nothing: the result has no elements.
 pub(crate) fn plan(op: &Op, tensors: Tensors<'_>, in_place: bool) -> Option<SmallVec<[Plan; 2]>> {
-    let Tensors { inputs, outputs } = tensors;
+    let Tensors { inputs, outputs, lanes } = tensors;
     if in_place {
         return match (op, inputs) {
             (Op::Unary(op), [x]) => elementwise::unary_in_place(op.0, x),
@@ -186,12 +188,12 @@ pub(crate) fn plan(op: &Op, tensors: Tensors<'_>, in_place: bool) -> Option<Smal
             quantization::activation(x, Some((weight, op.eps)))
         }
         (Op::PackedLinear(op), [codes, scales, sums, weight], [_]) => {
-            linalg::packed_linear(op.features, [codes, scales, sums], weight)
+            linalg::packed_linear(lanes, op.features, [codes, scales, sums], weight)
         }
         (Op::LinearInt8(op), [codes, scales, sums, weight, weight_scales], [_]) => {
-            linalg::linear_int8(op.features, [codes, scales, sums], weight, weight_scales)
+            linalg::linear_int8(lanes, op.features, [codes, scales, sums], weight, weight_scales)
         }
-        (Op::Linear(_), [x, weight], [_]) => linalg::linear(x, weight),
+        (Op::Linear(_), [x, weight], [_]) => linalg::linear(lanes, x, weight),
         (Op::MatMul(_), [a, b], [out]) => linalg::matmul(a, b, out),
         (Op::Reduce(op), [x], [out]) => return reduction::reduce(op, x, out),
         (Op::ArgExtreme(op), [x], [out]) => reduction::arg_extreme(op, x, out),

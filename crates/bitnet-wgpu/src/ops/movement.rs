@@ -32,6 +32,7 @@ static INDEX_SELECT: Template = Template {
     constants: &["SIGNED"],
     define: None,
     checks: true,
+    reduces: false,
     workgroup: WORKGROUP,
 };
 
@@ -43,6 +44,7 @@ static GATHER: Template = Template {
     constants: &["RANK", "STRIDED", "OPERANDS"],
     define: None,
     checks: true,
+    reduces: false,
     workgroup: WORKGROUP,
 };
 
@@ -54,6 +56,7 @@ pub(super) static WRITE_ROWS: Template = Template {
     constants: &[],
     define: None,
     checks: true,
+    reduces: false,
     workgroup: WORKGROUP,
 };
 

@@ -10,27 +10,28 @@ use crate::operand::{contiguous, count, grid};
 
 const MAP: &str = include_str!("../shaders/map.wgsl");
 const FUNCTIONS: &str = include_str!("../shaders/functions.wgsl");
-pub(super) const ROW: &str = include_str!("../shaders/row.wgsl");
 
 static RMS_NORM: Template = Template {
     name: "rms_norm",
     body: include_str!("../shaders/neural/rms_norm.wgsl"),
-    includes: &[FUNCTIONS, ROW],
+    includes: &[FUNCTIONS],
     operands: &[("x", Read), ("weight", Read), ("out", Write)],
     constants: &[],
     define: None,
     checks: false,
+    reduces: true,
     workgroup: 256,
 };
 
 static LAYER_NORM: Template = Template {
     name: "layer_norm",
     body: include_str!("../shaders/neural/layer_norm.wgsl"),
-    includes: &[FUNCTIONS, ROW],
+    includes: &[FUNCTIONS],
     operands: &[("x", Read), ("weight", Read), ("bias", Read), ("out", Write)],
     constants: &[],
     define: None,
     checks: false,
+    reduces: true,
     workgroup: 256,
 };
 
@@ -42,19 +43,53 @@ pub(super) static ROPE: Template = Template {
     constants: &["HALVES"],
     define: None,
     checks: true,
+    reduces: false,
     workgroup: WORKGROUP,
 };
 
-static ATTENTION: Template = Template {
-    name: "attention",
-    body: include_str!("../shaders/neural/attention.wgsl"),
-    includes: &[FUNCTIONS, ROW],
-    operands: &[("q", Read), ("k", Read), ("v", Read), ("positions", Read), ("out", Write)],
-    constants: &["DIMS"],
-    define: None,
-    checks: true,
-    workgroup: 256,
-};
+/// Defines attention over keys and values that are read one by one, or four at a time.
+macro_rules! attention_template {
+    ($name:ident, $access:ident, $define:expr) => {
+        static $name: Template = Template {
+            name: "attention",
+            body: include_str!("../shaders/neural/attention.wgsl"),
+            includes: &[FUNCTIONS],
+            operands: &[
+                ("q", Read),
+                ("k", $access),
+                ("v", $access),
+                ("positions", Read),
+                ("out", Write),
+            ],
+            constants: &["DIMS"],
+            define: Some($define),
+            checks: true,
+            reduces: true,
+            workgroup: 256,
+        };
+    };
+}
+attention_template!(ATTENTION, Read, |_| {
+    let four = |name: &str| {
+        let load = |n: u32| {
+            format!("    if (d + {n}u < param(4u)) {{ four[{n}] = load_{name}(at + {n}u); }}\n")
+        };
+        let loads: String = (0..4).map(load).collect();
+        format!(
+            "fn {name}_four(at: u32, d: u32) -> vec4<f32> {{\n    var four = vec4<f32>(0.0);\n{loads}    \
+             return four;\n}}\n"
+        )
+    };
+    four("k") + &four("v")
+});
+attention_template!(ATTENTION_OF_VECTORS, ReadVectors, |_| {
+    let four = |name: &str| {
+        format!(
+            "fn {name}_four(at: u32, d: u32) -> vec4<f32> {{ return bitcast<vec4<f32>>({name}[at / 4u]); }}\n"
+        )
+    };
+    four("k") + &four("v")
+});
 
 const F32: BitNetDType = BitNetDType::F32;
 
@@ -145,7 +180,13 @@ pub(super) fn attention(
     if !in_a_row || [batch, tokens, heads].iter().any(|&size| size > 65_535) {
         return None;
     }
-    let plan = Plan::new(&ATTENTION)
+    let fours =
+        [width as u32, k_start, k_batch, k_token, k_head, v_start, v_batch, v_token, v_head];
+    let template = match fours.iter().all(|step| step.is_multiple_of(4)) {
+        true => &ATTENTION_OF_VECTORS,
+        false => &ATTENTION,
+    };
+    let plan = Plan::new(template)
         .operand(Source::Input(0), F32)
         .operand(Source::Input(1), F32)
         .operand(Source::Input(2), F32)

@@ -2,7 +2,7 @@
 
 use bitnet_tensor::{BitNetDType, BitNetTensor, ops};
 
-use super::neural::{ROW, all_f32, rows};
+use super::neural::{all_f32, rows};
 use super::{Plan, Source};
 use crate::gpu::{Access::*, Template};
 use crate::operand::{contiguous, grid};
@@ -10,11 +10,7 @@ use crate::operand::{contiguous, grid};
 pub(super) static ACTIVATION: Template = Template {
     name: "quantize_activation",
     body: include_str!("../shaders/quantization/activation.wgsl"),
-    includes: &[
-        include_str!("../shaders/functions.wgsl"),
-        ROW,
-        include_str!("../shaders/quantization/quotient.wgsl"),
-    ],
+    includes: &[include_str!("../shaders/functions.wgsl")],
     operands: &[
         ("x", Read),
         ("weight", Read),
@@ -25,6 +21,7 @@ pub(super) static ACTIVATION: Template = Template {
     constants: &["NORM"],
     define: None,
     checks: false,
+    reduces: true,
     workgroup: 256,
 };
 

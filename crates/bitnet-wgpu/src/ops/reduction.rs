@@ -4,7 +4,7 @@ use bitnet_tensor::ops::{ArgExtreme, Reduce, ReduceKind};
 use bitnet_tensor::{BitNetDType, BitNetTensor};
 use smallvec::{SmallVec, smallvec};
 
-use super::neural::{ROW, all_f32, rows};
+use super::neural::{all_f32, rows};
 use super::{Params, Plan, Source, Target};
 use crate::gpu::{Access::*, Template, is_native};
 use crate::operand::{Strided, count, grid};
@@ -15,11 +15,12 @@ const FUNCTIONS: &str = include_str!("../shaders/functions.wgsl");
 static SOFTMAX: Template = Template {
     name: "softmax",
     body: include_str!("../shaders/reduction/softmax.wgsl"),
-    includes: &[FUNCTIONS, ROW],
+    includes: &[FUNCTIONS],
     operands: &[("x", Read), ("out", Write)],
     constants: &[],
     define: None,
     checks: false,
+    reduces: true,
     workgroup: 256,
 };
 
@@ -34,16 +35,8 @@ static REDUCE: Template = Template {
             0 => ("X(0)", "a + b", "a"),
             1 => ("X(1)", "a * b", "a"),
             2 => ("X(0)", "a + b", "a / X(count)"),
-            3 => (
-                "bitcast<f32>(0xff800000u | param(63u))",
-                "select(select(b, a, a > b), a, is_nan(a))",
-                "a",
-            ),
-            _ => (
-                "bitcast<f32>(0x7f800000u | param(63u))",
-                "select(select(b, a, a < b), a, is_nan(a))",
-                "a",
-            ),
+            3 => ("bitcast<f32>(0xff800000u | param(63u))", "larger_of(a, b)", "a"),
+            _ => ("bitcast<f32>(0x7f800000u | param(63u))", "smaller_of(a, b)", "a"),
         };
         format!(
             "fn joined(a: X, b: X) -> X {{ return {joined}; }}\n\
@@ -52,6 +45,7 @@ static REDUCE: Template = Template {
         )
     }),
     checks: false,
+    reduces: false,
     workgroup: 256,
 };
 
@@ -62,10 +56,17 @@ static ARG_EXTREME: Template = Template {
     operands: &[("x", Read), ("out", Write)],
     constants: &["LARGEST", "FLOATS", "RANK", "STRIDED", "OPERANDS"],
     define: Some(|constants| {
-        let body = if constants[1] == 1 { "is_nan(x)" } else { "false" };
-        format!("fn undefined(x: X) -> bool {{ return {body}; }}\n")
+        let (undefined, less) = match constants[1] {
+            1 => ("is_nan(x)", "order_of(a) < order_of(b)"),
+            _ => ("false", "a < b"),
+        };
+        format!(
+            "fn undefined(x: X) -> bool {{ return {undefined}; }}\n\
+             fn less(a: X, b: X) -> bool {{ return {less}; }}\n"
+        )
     }),
     checks: false,
+    reduces: false,
     workgroup: 256,
 };
 

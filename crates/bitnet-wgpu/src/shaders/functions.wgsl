@@ -9,6 +9,95 @@ fn with_sign(magnitude: f32, sign: f32) -> f32 {
 fn negated(x: f32) -> f32 { return bitcast<f32>(bitcast<u32>(x) ^ 0x80000000u); }
 fn magnitude(x: f32) -> f32 { return bitcast<f32>(bitcast<u32>(x) & 0x7fffffffu); }
 
+// The order of numbers as integers; both zeros are 0. Comparisons of floats themselves may take the
+// smallest numbers for zeros.
+fn order_of(x: f32) -> i32 {
+    let bits = bitcast<i32>(x);
+    let order = bits & 0x7fffffff;
+    return select(order, -order, bits < 0);
+}
+fn is_equal(a: f32, b: f32) -> bool { return !is_nan(a) && !is_nan(b) && order_of(a) == order_of(b); }
+fn is_less(a: f32, b: f32) -> bool { return !is_nan(a) && !is_nan(b) && order_of(a) < order_of(b); }
+fn is_at_most(a: f32, b: f32) -> bool { return !is_nan(a) && !is_nan(b) && order_of(a) <= order_of(b); }
+fn larger_of(a: f32, b: f32) -> f32 { return select(select(b, a, is_less(b, a)), a, is_nan(a)); }
+fn smaller_of(a: f32, b: f32) -> f32 { return select(select(b, a, is_less(a, b)), a, is_nan(a)); }
+
+// A number from its sign, its exponent and 27 bits: 24 of the result, two more, and one that says
+// whether anything is left. Halves go to even.
+fn rounded(sign: u32, exponent: i32, digits: u32) -> f32 {
+    if (exponent >= 255) { return bitcast<f32>(sign | 0x7f800000u); }
+    var q = digits;
+    var e = exponent;
+    if (e <= 0) {
+        let shift = min(u32(1 - e), 31u);
+        q = (q >> shift) | select(0u, 1u, (q & ((1u << shift) - 1u)) != 0u);
+        e = 1;
+    }
+    let rest = q & 7u;
+    q = q >> 3u;
+    q += select(0u, 1u, rest > 4u || (rest == 4u && (q & 1u) == 1u));
+    // What carries into the exponent belongs there.
+    return bitcast<f32>(sign | (q + (u32(e - 1) << 23u)));
+}
+struct Parts { digits: u32, exponent: i32 }
+// 24 digits and the exponent of a number that is neither zero nor infinite.
+fn parts_of(bits: u32) -> Parts {
+    let exponent = i32(bits >> 23u);
+    let digits = bits & 0x7fffffu;
+    if (exponent > 0) { return Parts(digits | 0x800000u, exponent); }
+    let shift = countLeadingZeros(digits) - 8u;
+    return Parts(digits << shift, 1 - i32(shift));
+}
+// a / b, rounded correctly, digit by digit: a driver's may be off by two units and a half.
+fn divide(a: f32, b: f32) -> f32 {
+    let bits_a = bitcast<u32>(a) & 0x7fffffffu;
+    let bits_b = bitcast<u32>(b) & 0x7fffffffu;
+    let sign = (bitcast<u32>(a) ^ bitcast<u32>(b)) & 0x80000000u;
+    let infinity = 0x7f800000u;
+    if (bits_a > infinity || bits_b > infinity || bits_a == bits_b && (bits_a == 0u || bits_a == infinity)) {
+        return bitcast<f32>(0x7fc00000u | param(63u));
+    }
+    if (bits_a == infinity || bits_b == 0u) { return bitcast<f32>(sign | infinity); }
+    if (bits_a == 0u || bits_b == infinity) { return bitcast<f32>(sign); }
+    let of_a = parts_of(bits_a);
+    let of_b = parts_of(bits_b);
+    var rest = of_a.digits;
+    var exponent = of_a.exponent - of_b.exponent + 127;
+    if (rest < of_b.digits) {
+        rest = rest << 1u;
+        exponent -= 1;
+    }
+    var q = 0u;
+    for (var n = 0u; n < 26u; n++) {
+        let fits = rest >= of_b.digits;
+        q = (q << 1u) | select(0u, 1u, fits);
+        rest = select(rest, rest - of_b.digits, fits) << 1u;
+    }
+    return rounded(sign, exponent, (q << 1u) | select(0u, 1u, rest != 0u));
+}
+// The square root, rounded correctly, digit by digit.
+fn root(x: f32) -> f32 {
+    let bits = bitcast<u32>(x);
+    if ((bits & 0x7fffffffu) == 0u || is_nan(x)) { return x; }
+    if (bits > 0x7f800000u) { return bitcast<f32>(0x7fc00000u | param(63u)); }
+    if (bits == 0x7f800000u) { return x; }
+    let of_x = parts_of(bits);
+    let e = of_x.exponent - 127;
+    let is_odd = (e & 1) == 1;
+    let digits = of_x.digits << select(1u, 2u, is_odd);
+    var rest = 0u;
+    var result = 0u;
+    for (var n = 0u; n < 26u; n++) {
+        let pair = select(0u, (digits >> (24u - min(2u * n, 24u))) & 3u, n < 13u);
+        rest = (rest << 2u) | pair;
+        let trial = (result << 2u) | 1u;
+        let fits = rest >= trial;
+        rest = select(rest, rest - trial, fits);
+        result = (result << 1u) | select(0u, 1u, fits);
+    }
+    return rounded(0u, (e - select(0, 1, is_odd)) / 2 + 127, (result << 1u) | select(0u, 1u, rest != 0u));
+}
+
 // 2^n, n from -126 to 127.
 fn power_of_two(n: i32) -> f32 { return bitcast<f32>(u32(n + 127) << 23u); }
 fn scaled(x: f32, n: i32) -> f32 {
@@ -41,8 +130,8 @@ fn expm1_of(x: f32) -> f32 {
 // x = m 2^e, m from sqrt(1/2) to sqrt(2); ln(m) by the series of its area function.
 fn log_of(x: f32) -> f32 {
     if (is_nan(x)) { return x; }
-    if (x < 0.0) { return bitcast<f32>(0x7fc00000u | param(63u)); }
-    if (x == 0.0) { return bitcast<f32>(0xff800000u | param(63u)); }
+    if (order_of(x) < 0) { return bitcast<f32>(0x7fc00000u | param(63u)); }
+    if (order_of(x) == 0) { return bitcast<f32>(0xff800000u | param(63u)); }
     if (is_infinite(x)) { return x; }
     var bits = bitcast<u32>(x);
     var e = 0;
@@ -76,6 +165,7 @@ fn log_near_one(f: f32, n: f32) -> f32 {
     return n * 0.693145752 + (f - (half - (tail + n * 1.42860677e-6)));
 }
 fn log1p_of(x: f32) -> f32 {
+    if (magnitude(x) < 1e-8) { return x; }
     if (x > -0.29 && x < 0.41) { return log_near_one(x, 0.0); }
     return log_of(1.0 + x);
 }
@@ -83,6 +173,7 @@ fn tanh_of(x: f32) -> f32 {
     if (is_nan(x)) { return x; }
     let a = magnitude(x);
     if (a > 10.0) { return with_sign(1.0, x); }
+    if (a < 1e-5) { return x; }
     // The difference of what follows would cancel: Cephes' `tanhf`.
     if (a < 0.625) {
         let z = x * x;
@@ -114,10 +205,10 @@ fn silu_of(x: f32) -> f32 {
     let product = scaled(a * p, i32(n));
     return select(product, -0.0, product == 0.0) / (1.0 + e);
 }
-fn relu_of(x: f32) -> f32 { return select(x, 0.0, x < 0.0); }
-fn relu_squared_of(x: f32) -> f32 { return select(x * x, 0.0, x < 0.0); }
+fn relu_of(x: f32) -> f32 { return select(x, 0.0, order_of(x) < 0 && !is_nan(x)); }
+fn relu_squared_of(x: f32) -> f32 { return select(x * x, 0.0, order_of(x) < 0 && !is_nan(x)); }
 fn sign_of(x: f32) -> f32 {
     if (is_nan(x)) { return x; }
-    if (x == 0.0) { return 0.0; }
+    if (order_of(x) == 0) { return 0.0; }
     return with_sign(1.0, x);
 }

@@ -38,7 +38,11 @@ fn translate(source: &str) -> Result<(), String> {
         }
         assert!(text.contains("kernel void"), "{text}");
     }
-    let options = hlsl::Options { fake_missing_bindings: true, ..Default::default() };
+    let options = hlsl::Options {
+        shader_model: hlsl::ShaderModel::V6_0,
+        fake_missing_bindings: true,
+        ..Default::default()
+    };
     let mut text = String::new();
     hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions::default())
         .write(&module, &info, None)

@@ -1,15 +1,10 @@
 // Products of a few rows of floats with a dense weight [rows, columns] of words: LANES threads share a
 // row of the weight. Parameters: tokens, rows, words in a row, start of x, first word of the weight.
-var<workgroup> partial: array<f32, WORKGROUP>;
-
 @compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
+fn main(threads: Threads) {
+    let local = number(threads);
     let lane = local % LANES;
-    let row = (group.y * groups.x + group.x) * (WORKGROUP / LANES) + local / LANES;
+    let row = (threads.group.y * threads.groups.x + threads.group.x) * (WORKGROUP / LANES) + local / LANES;
     let rows = param(2u);
     let words = param(3u);
     let columns = words * WEIGHT_LANES;
@@ -25,13 +20,7 @@ fn main(
         }
     }
     for (var t = 0u; t < TOKENS; t++) {
-        partial[local] = sums[t];
-        workgroupBarrier();
-        for (var half = LANES / 2u; half > 0u; half = half / 2u) {
-            if (lane < half) { partial[local] += partial[local + half]; }
-            workgroupBarrier();
-        }
-        if (lane == 0u && row < rows && t < param(1u)) { out[t * rows + row] = encode_out(partial[local]); }
-        workgroupBarrier();
+        let sum = sum_of_float_lanes(sums[t], LANES, threads);
+        if (lane == 0u && row < rows && t < param(1u)) { out[t * rows + row] = encode_out(sum); }
     }
 }

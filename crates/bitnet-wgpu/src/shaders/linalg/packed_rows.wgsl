@@ -3,21 +3,16 @@
 // words hold the same columns. Exact sums.
 //
 // Parameters: tokens, rows of the weight, vectors in a row of it, in a row of the activations.
-const CODES_PER_VECTOR = select(1u, 4u, TWO_BITS == 1u);
-var<workgroup> partial: array<i32, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
+fn main(threads: Threads) {
+    let local = number(threads);
     let lane = local % LANES;
     let slot = local / LANES;
     let rows = param(2u);
     let vectors = param(3u);
     let stride = param(4u);
-    let first = ((group.y * groups.x + group.x) * (WORKGROUP / LANES) + slot) * ROWS;
+    let first = ((threads.group.y * threads.groups.x + threads.group.x) * (WORKGROUP / LANES) + slot) * ROWS;
     var sums: array<i32, ROWS * TOKENS>;
     for (var n = 0u; n < ROWS * TOKENS; n++) { sums[n] = 0; }
     for (var v = lane; v < vectors; v += LANES) {
@@ -48,17 +43,11 @@ fn main(
         }
     }
     for (var n = 0u; n < ROWS * TOKENS; n++) {
-        partial[local] = sums[n];
-        workgroupBarrier();
-        for (var half = LANES / 2u; half > 0u; half = half / 2u) {
-            if (lane < half) { partial[local] += partial[local + half]; }
-            workgroupBarrier();
-        }
+        let sum = sum_of_lanes(sums[n], LANES, threads);
         let r = n / TOKENS;
         let t = n - r * TOKENS;
         if (lane == 0u && first + r < rows && t < param(1u)) {
-            out[t * rows + first + r] = bitcast<u32>(finished(partial[local], t, first + r));
+            out[t * rows + first + r] = bitcast<u32>(finished(sum, t, first + r));
         }
-        workgroupBarrier();
     }
 }

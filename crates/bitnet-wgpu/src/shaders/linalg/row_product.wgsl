@@ -5,27 +5,11 @@
 // Parameters: features, start of x, of the norm's weight, epsilon, padded features; rows of the weight,
 // vectors in a row of it; starts of gate and up.
 var<workgroup> row_codes: array<u32, 3072>;
-var<workgroup> partial: array<i32, WORKGROUP>;
-
-fn total_of_all(value: i32, local: u32) -> i32 {
-    partial[local] = value;
-    workgroupBarrier();
-    for (var half = WORKGROUP / 2u; half > 0u; half = half / 2u) {
-        if (local < half) { partial[local] += partial[local + half]; }
-        workgroupBarrier();
-    }
-    let total = partial[0];
-    workgroupBarrier();
-    return total;
-}
 
 @compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let own_group = group.y * groups.x + group.x;
+fn main(threads: Threads) {
+    let local = number(threads);
+    let own_group = threads.group.y * threads.groups.x + threads.group.x;
     let features = param(1u);
     let code_words = param(5u) / 4u;
     var squares = 0.0;
@@ -34,7 +18,7 @@ fn main(
         if (own_group == 0u) { keep_input(i, v); }
         squares += v * v;
     }
-    let mean = sum_of_all(squares, local) / f32(features);
+    let mean = sum_of_all(squares, threads) / f32(features);
     let factor = 1.0 / sqrt(mean + bitcast<f32>(param(4u)));
     var largest = 0.0;
     var not_finite = 0.0;
@@ -43,10 +27,10 @@ fn main(
         if (!is_nan(v)) { largest = max(largest, v); }
         if (is_nan(v) || is_infinite(v)) { not_finite = 1.0; }
     }
-    largest = largest_of_all(largest, local);
-    let spoiled = sum_of_all(not_finite, local) > 0.0;
+    largest = largest_of_all(largest, threads);
+    let spoiled = sum_of_all(not_finite, threads) > 0.0;
     let bounded = clamp(largest, 1e-5, 3.4028234e38);
-    let scale = quotient(127.0, bounded);
+    let scale = divide(127.0, bounded);
     var sum = 0;
     for (var word = local; word < code_words; word += WORKGROUP) {
         var packed = 0u;
@@ -62,9 +46,9 @@ fn main(
         row_codes[word] = packed;
         if (own_group == 0u) { codes[word] = packed; }
     }
-    sum = total_of_all(sum, local);
+    sum = total_of_all(sum, threads);
     let nan = bitcast<f32>(0x7fc00000u | param(63u));
-    let row_scale = select(quotient(bounded, 127.0), nan, spoiled);
+    let row_scale = select(divide(bounded, 127.0), nan, spoiled);
     if (own_group == 0u && local == 0u) {
         scales[0] = bitcast<u32>(row_scale);
         sums[0] = bitcast<u32>(sum);
@@ -103,20 +87,13 @@ fn main(
         }
     }
     for (var r = 0u; r < ROWS; r++) {
-        partial[local] = products[r];
-        workgroupBarrier();
-        for (var half = LANES / 2u; half > 0u; half = half / 2u) {
-            if (lane < half) { partial[local] += partial[local + half]; }
-            workgroupBarrier();
-        }
+        var exact = sum_of_lanes(products[r], LANES, threads);
         let row = first + r;
         if (lane == 0u && row < rows) {
-            var exact = partial[local];
             if (TWO_BITS == 1u) { exact -= sum; }
             let v = f32(exact) * (row_scale * load_weight_scales(row));
             out[row] = bitcast<u32>(v);
             add(row, v);
         }
-        workgroupBarrier();
     }
 }

@@ -1,23 +1,20 @@
 // A workgroup for each row. Parameters: rows, features, start of x, of the weight, of the bias, epsilon.
 @compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let row = group.y * groups.x + group.x;
+fn main(threads: Threads) {
+    let local = number(threads);
+    let row = threads.group.y * threads.groups.x + threads.group.x;
     if (row >= param(1u)) { return; }
     let features = param(2u);
     let start = param(3u) + row * features;
     var total = 0.0;
     for (var i = local; i < features; i += WORKGROUP) { total += load_x(start + i); }
-    let mean = sum_of_all(total, local) / f32(features);
+    let mean = sum_of_all(total, threads) / f32(features);
     var squares = 0.0;
     for (var i = local; i < features; i += WORKGROUP) {
         let v = load_x(start + i) - mean;
         squares += v * v;
     }
-    let variance = sum_of_all(squares, local) / f32(features);
+    let variance = sum_of_all(squares, threads) / f32(features);
     let factor = 1.0 / sqrt(variance + bitcast<f32>(param(6u)));
     for (var i = local; i < features; i += WORKGROUP) {
         let normed = (load_x(start + i) - mean) * factor;

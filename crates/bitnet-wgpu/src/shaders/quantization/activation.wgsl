@@ -1,14 +1,9 @@
 // A workgroup for each row: codes of four columns in a word, the scale, the sum of the codes.
 // Parameters: rows, features, padded features, start of x, of the weight, epsilon.
-var<workgroup> shared_sums: array<i32, WORKGROUP>;
-
 @compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let row = group.y * groups.x + group.x;
+fn main(threads: Threads) {
+    let local = number(threads);
+    let row = threads.group.y * threads.groups.x + threads.group.x;
     if (row >= param(1u)) { return; }
     let features = param(2u);
     let words = param(3u) / 4u;
@@ -20,7 +15,7 @@ fn main(
             let v = load_x(start + i);
             squares += v * v;
         }
-        let mean = sum_of_all(squares, local) / f32(features);
+        let mean = sum_of_all(squares, threads) / f32(features);
         factor = 1.0 / sqrt(mean + bitcast<f32>(param(6u)));
     }
     var largest = 0.0;
@@ -30,10 +25,10 @@ fn main(
         if (!is_nan(v)) { largest = max(largest, v); }
         if (is_nan(v) || is_infinite(v)) { not_finite = 1.0; }
     }
-    largest = largest_of_all(largest, local);
-    let spoiled = sum_of_all(not_finite, local) > 0.0;
+    largest = largest_of_all(largest, threads);
+    let spoiled = sum_of_all(not_finite, threads) > 0.0;
     let bounded = clamp(largest, 1e-5, 3.4028234e38);
-    let scale = quotient(127.0, bounded);
+    let scale = divide(127.0, bounded);
     var sum = 0;
     for (var word = local; word < words; word += WORKGROUP) {
         var packed = 0u;
@@ -48,16 +43,11 @@ fn main(
         }
         codes[row * words + word] = packed;
     }
-    shared_sums[local] = sum;
-    workgroupBarrier();
-    for (var half = WORKGROUP / 2u; half > 0u; half = half / 2u) {
-        if (local < half) { shared_sums[local] += shared_sums[local + half]; }
-        workgroupBarrier();
-    }
+    sum = total_of_all(sum, threads);
     if (local == 0u) {
         let nan = bitcast<f32>(0x7fc00000u | param(63u));
-        scales[row] = bitcast<u32>(select(quotient(bounded, 127.0), nan, spoiled));
-        sums[row] = bitcast<u32>(shared_sums[0]);
+        scales[row] = bitcast<u32>(select(divide(bounded, 127.0), nan, spoiled));
+        sums[row] = bitcast<u32>(sum);
     }
 }
 

@@ -10,9 +10,9 @@ fn is_before(a: X, at_a: u32, b: X, at_b: u32) -> bool {
     let nan_a = undefined(a);
     let nan_b = undefined(b);
     if (nan_a || nan_b) { return select(nan_a, at_a < at_b, nan_a && nan_b); }
-    if (a == b) { return at_a < at_b; }
-    if (LARGEST == 1u) { return a > b; }
-    return a < b;
+    if (less(a, b)) { return LARGEST == 0u; }
+    if (less(b, a)) { return LARGEST == 1u; }
+    return at_a < at_b;
 }
 const NOWHERE = 0xffffffffu;
 

@@ -1,11 +1,8 @@
 // A workgroup for each row. Parameters: rows, features, start of x.
 @compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let row = group.y * groups.x + group.x;
+fn main(threads: Threads) {
+    let local = number(threads);
+    let row = threads.group.y * threads.groups.x + threads.group.x;
     if (row >= param(1u)) { return; }
     let features = param(2u);
     let start = param(3u) + row * features;
@@ -14,10 +11,10 @@ fn main(
         let v = load_x(start + i);
         largest = select(select(v, largest, largest > v), largest, is_nan(largest));
     }
-    largest = largest_of_all(largest, local);
+    largest = largest_of_all(largest, threads);
     var total = 0.0;
     for (var i = local; i < features; i += WORKGROUP) { total += exp_of(load_x(start + i) - largest); }
-    total = sum_of_all(total, local);
+    total = sum_of_all(total, threads);
     for (var i = local; i < features; i += WORKGROUP) {
         out[row * features + i] = encode_out(exp_of(load_x(start + i) - largest) / total);
     }

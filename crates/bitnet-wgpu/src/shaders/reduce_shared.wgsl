@@ -1,0 +1,74 @@
+// What the threads of a workgroup find out together, by way of shared memory.
+struct Threads {
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+}
+var<workgroup> shared_floats: array<f32, WORKGROUP>;
+var<workgroup> shared_integers: array<i32, WORKGROUP>;
+
+// The number of a thread; those of neighbouring numbers can share a row.
+fn number(threads: Threads) -> u32 { return threads.local; }
+
+fn sum_of_all(value: f32, threads: Threads) -> f32 {
+    shared_floats[threads.local] = value;
+    workgroupBarrier();
+    for (var half = WORKGROUP / 2u; half > 0u; half = half / 2u) {
+        if (threads.local < half) { shared_floats[threads.local] += shared_floats[threads.local + half]; }
+        workgroupBarrier();
+    }
+    let sum = shared_floats[0];
+    workgroupBarrier();
+    return sum;
+}
+fn total_of_all(value: i32, threads: Threads) -> i32 {
+    shared_integers[threads.local] = value;
+    workgroupBarrier();
+    for (var half = WORKGROUP / 2u; half > 0u; half = half / 2u) {
+        if (threads.local < half) { shared_integers[threads.local] += shared_integers[threads.local + half]; }
+        workgroupBarrier();
+    }
+    let total = shared_integers[0];
+    workgroupBarrier();
+    return total;
+}
+// The larger; NaN when one is.
+fn larger(a: f32, b: f32) -> f32 { return select(select(b, a, a > b), a, is_nan(a)); }
+fn largest_of_all(value: f32, threads: Threads) -> f32 {
+    shared_floats[threads.local] = value;
+    workgroupBarrier();
+    for (var half = WORKGROUP / 2u; half > 0u; half = half / 2u) {
+        if (threads.local < half) {
+            shared_floats[threads.local] = larger(shared_floats[threads.local], shared_floats[threads.local + half]);
+        }
+        workgroupBarrier();
+    }
+    let largest = shared_floats[0];
+    workgroupBarrier();
+    return largest;
+}
+// The sum of `lanes` neighbours, known to the first of them; all threads come here together.
+fn sum_of_lanes(value: i32, lanes: u32, threads: Threads) -> i32 {
+    let lane = threads.local % lanes;
+    shared_integers[threads.local] = value;
+    workgroupBarrier();
+    for (var half = lanes / 2u; half > 0u; half = half / 2u) {
+        if (lane < half) { shared_integers[threads.local] += shared_integers[threads.local + half]; }
+        workgroupBarrier();
+    }
+    let sum = shared_integers[threads.local];
+    workgroupBarrier();
+    return sum;
+}
+fn sum_of_float_lanes(value: f32, lanes: u32, threads: Threads) -> f32 {
+    let lane = threads.local % lanes;
+    shared_floats[threads.local] = value;
+    workgroupBarrier();
+    for (var half = lanes / 2u; half > 0u; half = half / 2u) {
+        if (lane < half) { shared_floats[threads.local] += shared_floats[threads.local + half]; }
+        workgroupBarrier();
+    }
+    let sum = shared_floats[threads.local];
+    workgroupBarrier();
+    return sum;
+}
