@@ -167,6 +167,15 @@ impl Tolerance {
     }
 }
 
+/// What a device does with numbers below the normal ones, of magnitudes under 2⁻¹²⁶.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subnormals {
+    /// It computes with them.
+    Kept,
+    /// It may take them for zeros, and give zeros for them, as many GPUs do.
+    MayBeZero,
+}
+
 /// How two tensors differ by more than a tolerance, or that their types or shapes do.
 ///
 /// # Errors
@@ -176,10 +185,29 @@ pub fn compare(
     want: &BitNetTensor,
     tolerance: Tolerance,
 ) -> Result<(), String> {
+    compare_with(got, want, tolerance, Subnormals::Kept)
+}
+
+/// [`compare`] for a device that treats subnormal numbers so.
+///
+/// # Errors
+/// The description of the difference.
+pub fn compare_with(
+    got: &BitNetTensor,
+    want: &BitNetTensor,
+    tolerance: Tolerance,
+    subnormals: Subnormals,
+) -> Result<(), String> {
+    const SMALLEST_NORMAL: f64 = f32::MIN_POSITIVE as f64;
+    let is_lost = |pair: &Pair| {
+        subnormals == Subnormals::MayBeZero
+            && pair.want.abs() < SMALLEST_NORMAL
+            && pair.got.abs() <= SMALLEST_NORMAL
+    };
     let found = Mismatch::find(got, want, |pair| match got.dtype() {
         BitNetDType::F16 => tolerance.allows(pair, (11, -14)),
-        BitNetDType::BF16 => tolerance.allows(pair, (8, -126)),
-        BitNetDType::F32 => tolerance.allows(pair, (24, -126)),
+        BitNetDType::BF16 => tolerance.allows(pair, (8, -126)) || is_lost(pair),
+        BitNetDType::F32 => tolerance.allows(pair, (24, -126)) || is_lost(pair),
         BitNetDType::F64 => tolerance.allows(pair, (53, -1022)),
         // Codes and their sums, which may differ where a value lies between two codes.
         BitNetDType::I8 | BitNetDType::I32 => tolerance.allows(pair, (64, 0)),

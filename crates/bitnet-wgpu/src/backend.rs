@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use crate::adapter::Found;
 use crate::gpu::{Gpu, GpuCounters, PoolStats};
-use crate::operand::block;
+use crate::operand::{block, block_of};
 use crate::ops::{Target, Tensors, fusion, plan};
 
 /// A GPU. It is opened when it is first used: a program that computes elsewhere does not pay for it.
@@ -72,8 +72,11 @@ impl WgpuBackend {
             let context = ErrorContext::new(op.name(), tensors.inputs, reason);
             return Err(TensorOpError::UnsupportedOperation(context));
         };
+        let bytes = plans.iter().map(|plan| plan.temporary).max().unwrap_or(0);
+        let space = (bytes > 0).then(|| gpu.allocate(bytes)).transpose()?;
+        let temporary = space.as_ref().map(block_of).transpose()?;
         for plan in &plans {
-            plan.record(gpu, op.name(), tensors.inputs, outputs)?;
+            plan.record(gpu, op.name(), tensors.inputs, outputs, temporary)?;
         }
         Ok(())
     }
@@ -125,15 +128,16 @@ impl Backend for WgpuBackend {
         if !desc.inputs.iter().all(|input| self.is_visible(gpu, input)) {
             return false;
         }
-        let lanes = gpu.lanes();
+        let (lanes, wide) = (gpu.lanes(), gpu.has_wide_workgroups());
         if matches!(desc.op, Op::WriteRows(_)) {
-            let tensors = Tensors { inputs: desc.inputs, outputs: &[], lanes };
+            let tensors = Tensors { inputs: desc.inputs, outputs: &[], lanes, wide };
             return plan(desc.op, tensors, true).is_some();
         }
         let Ok(specs) = desc.results() else { return false };
         let targets: SmallVec<[Target<'_>; 3]> =
             specs.iter().map(|spec| Target { shape: &spec.shape, dtype: spec.dtype }).collect();
-        plan(desc.op, Tensors { inputs: desc.inputs, outputs: &targets, lanes }, false).is_some()
+        plan(desc.op, Tensors { inputs: desc.inputs, outputs: &targets, lanes, wide }, false)
+            .is_some()
     }
 
     fn execute(
@@ -142,10 +146,10 @@ impl Backend for WgpuBackend {
         inputs: &[&BitNetTensor],
         outputs: &mut [BitNetTensor],
     ) -> Result<()> {
-        let lanes = self.gpu()?.lanes();
+        let (lanes, wide) = (self.gpu()?.lanes(), self.gpu()?.has_wide_workgroups());
         let targets: SmallVec<[Target<'_>; 3]> = outputs.iter().map(Target::of).collect();
         let outputs: SmallVec<[&BitNetTensor; 3]> = outputs.iter().collect();
-        self.run(op, Tensors { inputs, outputs: &targets, lanes }, &outputs, false)
+        self.run(op, Tensors { inputs, outputs: &targets, lanes, wide }, &outputs, false)
     }
 
     fn execute_in_place(
@@ -154,11 +158,11 @@ impl Backend for WgpuBackend {
         target: &mut BitNetTensor,
         others: &[&BitNetTensor],
     ) -> Result<()> {
-        let lanes = self.gpu()?.lanes();
+        let (lanes, wide) = (self.gpu()?.lanes(), self.gpu()?.has_wide_workgroups());
         let target: &BitNetTensor = target;
         let inputs: SmallVec<[&BitNetTensor; 3]> =
             std::iter::once(target).chain(others.iter().copied()).collect();
-        self.run(op, Tensors { inputs: &inputs, outputs: &[], lanes }, &[target], true)
+        self.run(op, Tensors { inputs: &inputs, outputs: &[], lanes, wide }, &[target], true)
     }
 
     /// Ternary weights in rows of words of two-bit codes, six-bit ones in bytes.

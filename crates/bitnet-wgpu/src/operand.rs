@@ -1,7 +1,7 @@
 //! From a tensor to what a kernel is given: its buffer, and where its elements lie in it.
 
 use bitnet_tensor::{BitNetTensor, ErrorContext, Layout, Result, Storage, TensorOpError};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::gpu::{Block, GpuBuffer};
 
@@ -10,12 +10,17 @@ pub(crate) const AXES: usize = 8;
 
 /// The buffer of a tensor of this device.
 pub(crate) fn block(tensor: &BitNetTensor) -> Result<&Block> {
-    let buffer = match tensor.storage() {
+    block_of(tensor.storage())
+}
+
+/// The buffer that is the storage.
+pub(crate) fn block_of(storage: &Storage) -> Result<&Block> {
+    let buffer = match storage {
         Storage::Device(buffer) => buffer.as_any().downcast_ref::<GpuBuffer>(),
         _ => None,
     };
     buffer.and_then(GpuBuffer::block).ok_or_else(|| {
-        let context = ErrorContext::new("gpu", &[tensor], "the storage is another device's");
+        let context = ErrorContext::new("gpu", &[], "the storage is another device's");
         TensorOpError::InternalError(context)
     })
 }
@@ -99,6 +104,21 @@ impl Strided {
                 .map(|layout| u32::try_from(layout.offset()).ok())
                 .collect::<Option<_>>()?,
         })
+    }
+
+    /// The walk over the first elements of the rows of a matrix.
+    pub(crate) fn rows_of(matrix: &Layout) -> Option<Self> {
+        let &[rows, columns] = &**matrix.shape() else { return None };
+        Some(Self {
+            shape: smallvec![u32::try_from(rows).ok()?],
+            strides: smallvec![smallvec![u32::try_from(columns).ok()?]],
+            offsets: smallvec![u32::try_from(matrix.offset()).ok()?],
+        })
+    }
+
+    /// The distance between neighbours in the first operand.
+    pub(crate) fn last_step(&self) -> u32 {
+        self.strides[0].last().copied().unwrap_or(0)
     }
 
     pub(crate) fn rank(&self) -> u32 {

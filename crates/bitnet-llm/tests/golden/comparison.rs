@@ -13,39 +13,39 @@ use bitnet_llm::tokenizer::BosPolicy;
 use bitnet_llm::{HeadPrecision, LoadOptions, Model, Session};
 use bitnet_tensor::{BitNetTensor, Device};
 
-pub type TestResult = Result<(), Box<dyn std::error::Error>>;
+pub(crate) type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-pub fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-pub fn golden(name: &str) -> Vec<u8> {
+pub(crate) fn golden(name: &str) -> Vec<u8> {
     let path = repository().join("crates/bitnet-llm/tests/golden").join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-pub fn load(path: &Path, output_head: HeadPrecision, device: Device) -> Arc<Model> {
+pub(crate) fn load(path: &Path, output_head: HeadPrecision, device: Device) -> Arc<Model> {
     let options = LoadOptions { output_head, device, ..LoadOptions::default() };
     Model::load(path, &options).unwrap_or_else(|error| panic!("{error}"))
 }
 
-pub fn packed(output_head: HeadPrecision, device: Device) -> Arc<Model> {
+pub(crate) fn packed(output_head: HeadPrecision, device: Device) -> Arc<Model> {
     load(&repository().join("models/stories-27m"), output_head, device)
 }
 
-pub struct Prompt {
-    pub text: String,
-    pub ids: Vec<u32>,
-    pub greedy: Vec<u32>,
-    pub margins: Vec<f64>,
+pub(crate) struct Prompt {
+    pub(crate) text: String,
+    pub(crate) ids: Vec<u32>,
+    pub(crate) greedy: Vec<u32>,
+    pub(crate) margins: Vec<f64>,
 }
 
-pub struct Golden {
-    pub prompts: Vec<Prompt>,
-    pub mean_nll: f64,
+pub(crate) struct Golden {
+    pub(crate) prompts: Vec<Prompt>,
+    pub(crate) mean_nll: f64,
 }
 
-pub fn read_golden(variant: &str) -> Golden {
+pub(crate) fn read_golden(variant: &str) -> Golden {
     let json: serde_json::Value =
         serde_json::from_slice(&golden("stories-27m.json")).expect("JSON");
     let json = &json[variant];
@@ -124,7 +124,7 @@ fn list(errors: &[f64]) -> String {
     errors.iter().map(|error| format!("{error:.0e} ")).collect()
 }
 
-pub fn assert_layers_match(model: &Model, variant: &str) {
+pub(crate) fn assert_layers_match(model: &Model, variant: &str) {
     let errors = layer_errors(model, variant);
     let exact = errors.iter().filter(|&&error| error <= 1e-5).count();
     println!(
@@ -136,7 +136,7 @@ pub fn assert_layers_match(model: &Model, variant: &str) {
     assert!(errors.iter().all(|&error| error <= 2e-2), "{}", list(&errors));
 }
 
-pub fn assert_logits_match(model: &Arc<Model>, variant: &str) -> TestResult {
+pub(crate) fn assert_logits_match(model: &Arc<Model>, variant: &str) -> TestResult {
     let data = golden("stories-27m.logits.safetensors");
     for (index, prompt) in read_golden(variant).prompts.iter().enumerate() {
         let expected = rows(&data, &format!("{variant}.{index}"));
@@ -166,7 +166,7 @@ pub fn assert_logits_match(model: &Arc<Model>, variant: &str) -> TestResult {
     Ok(())
 }
 
-pub fn assert_greedy_matches(model: &Arc<Model>, variant: &str) -> TestResult {
+pub(crate) fn assert_greedy_matches(model: &Arc<Model>, variant: &str) -> TestResult {
     for prompt in read_golden(variant).prompts {
         let ids = model.tokenizer()?.encode(&prompt.text, BosPolicy::Auto)?;
         assert_eq!(ids, prompt.ids, "a BOS that is written is not doubled");
@@ -183,7 +183,7 @@ pub fn assert_greedy_matches(model: &Arc<Model>, variant: &str) -> TestResult {
     Ok(())
 }
 
-pub fn mean_nll(model: &Arc<Model>) -> Result<f64, Box<dyn std::error::Error>> {
+pub(crate) fn mean_nll(model: &Arc<Model>) -> Result<f64, Box<dyn std::error::Error>> {
     let text = String::from_utf8(golden("shakespeare-head.txt"))?;
     // The golden figure is of the first 20,000 characters.
     let head: String = text.chars().take(20_000).collect();

@@ -19,10 +19,10 @@ use std::sync::{Arc, Once};
 
 use bitnet_tensor::backend::{AccelerationMetrics, registry};
 use bitnet_tensor::reference::ReferenceBackend;
-use bitnet_tensor::{BitNetTensor, Device, QuantizedActivation, Result};
+use bitnet_tensor::{BitNetDType, BitNetTensor, Device, QuantizedActivation, Result};
 
 use crate::Tolerance;
-use crate::compare::compare;
+use crate::compare::{Subnormals, compare, compare_with};
 
 /// The cases of a family, by the file that lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,18 +111,23 @@ impl Case {
         &self.name
     }
 
-    fn run(&self, device: Device) -> Result<Vec<BitNetTensor>, String> {
-        let operands: Result<Vec<_>> = self.operands.iter().map(|x| x.to_device(device)).collect();
+    fn run(&self, device: Device, subnormals: Subnormals) -> Result<Vec<BitNetTensor>, String> {
+        let operand = |x: &BitNetTensor| match subnormals {
+            Subnormals::MayBeZero => without_subnormals(x)?.to_device(device),
+            Subnormals::Kept => x.to_device(device),
+        };
+        let operands: Result<Vec<_>> = self.operands.iter().map(operand).collect();
         operands
             .and_then(|operands| (self.computation)(&operands))
             .map_err(|error| error.to_string())
     }
 
     /// Runs the case on `device` and compares with the reference.
-    fn check(&self, device: Device) -> Result<(), String> {
-        let results = self.run(device)?;
-        let expected =
-            self.run(ReferenceBackend::DEVICE).map_err(|error| format!("reference: {error}"))?;
+    fn check(&self, device: Device, subnormals: Subnormals) -> Result<(), String> {
+        let results = self.run(device, subnormals)?;
+        let expected = self
+            .run(ReferenceBackend::DEVICE, subnormals)
+            .map_err(|error| format!("reference: {error}"))?;
         if results.len() != expected.len() {
             return Err(format!("{} results, want {}", results.len(), expected.len()));
         }
@@ -133,7 +138,7 @@ impl Case {
                 .or(self.tolerances.last())
                 .copied()
                 .unwrap_or(Tolerance::EXACT);
-            compare(got, want, tolerance)
+            compare_with(got, want, tolerance, subnormals)
                 .map_err(|difference| format!("result {n}: {difference}"))?;
         }
         if self.halves_are_equal {
@@ -192,14 +197,33 @@ pub fn run(device: Device) -> Report {
 pub fn run_family(family: Family, device: Device) -> Report {
     register_reference();
     let cases = cases(family).expect("the operands of the cases can be made");
+    let subnormals = subnormals(device).expect("a product of two numbers");
     let before = AccelerationMetrics::snapshot();
     let failures = cases.iter().filter_map(|case| {
-        case.check(device).err().map(|reason| format!("{}: {reason}", case.name))
+        case.check(device, subnormals).err().map(|reason| format!("{}: {reason}", case.name))
     });
     let failures: Vec<String> = failures.collect();
     let spent = AccelerationMetrics::snapshot().since(&before);
     report_failures(&format!("{family:?} on {device}"), cases.len(), &failures);
     Report { cases: cases.len(), fallbacks: spent.fallbacks }
+}
+
+/// What the device does with numbers below the normal ones: found out by multiplying one.
+fn subnormals(device: Device) -> Result<Subnormals> {
+    let small = BitNetTensor::from_vec(vec![1e-40f32], [1])?.to_device(device)?;
+    let one = BitNetTensor::from_vec(vec![1.0f32], [1])?.to_device(device)?;
+    let kept = small.mul(&one)?.to_vec::<f32>()? == [1e-40];
+    Ok(if kept { Subnormals::Kept } else { Subnormals::MayBeZero })
+}
+
+/// The same numbers with zeros, of the same sign, for those that a device may take for zeros.
+fn without_subnormals(x: &BitNetTensor) -> Result<BitNetTensor> {
+    if !matches!(x.dtype(), BitNetDType::F32 | BitNetDType::BF16) || !x.is_contiguous() {
+        return Ok(x.clone());
+    }
+    let smallest = f64::from(f32::MIN_POSITIVE);
+    let is_subnormal = x.abs()?.lt(smallest)?;
+    is_subnormal.where_(&x.mul(0.0)?, x)
 }
 
 /// Compares the results of the tiers of one processor, `devices`, bit for bit: what is not a
@@ -224,7 +248,9 @@ pub fn run_tiers(family: Family, devices: &[Device]) -> usize {
 }
 
 fn compare_tiers(case: &Case, first: Device, device: Device) -> Result<(), String> {
-    for (a, b) in case.run(first)?.iter().zip(&case.run(device)?) {
+    for (a, b) in
+        case.run(first, Subnormals::Kept)?.iter().zip(&case.run(device, Subnormals::Kept)?)
+    {
         compare(b, a, Tolerance::EXACT)?;
     }
     Ok(())

@@ -39,7 +39,8 @@ pub(crate) struct Gpu {
     limits: wgpu::Limits,
     pool: BufferPool,
     recorder: Mutex<Recorder>,
-    fusion: Fusion,
+    /// `None` where fused kernels need more than the adapter has.
+    fusion: Option<Fusion>,
     /// The least number of threads of a subgroup; 0 where kernels cannot use them.
     subgroup: u32,
     kernels: RwLock<HashMap<Variant, Arc<Kernel>>>,
@@ -78,6 +79,10 @@ impl Gpu {
         let limits = adapter.limits();
         let has_subgroups = features.contains(wgpu::Features::SUBGROUP);
         let subgroup = if has_subgroups { adapter.get_info().subgroup_min_size } else { 0 };
+        let fusion = Some(fusion).filter(|fusion| {
+            limits.max_compute_invocations_per_workgroup >= fusion.workgroup
+                && limits.max_storage_buffers_per_shader_stage >= fusion.buffers
+        });
         let description = wgpu::DeviceDescriptor {
             label: Some("bitnet"),
             required_features: features,
@@ -113,6 +118,11 @@ impl Gpu {
             0 => 16,
             least => (1 << least.ilog2()).min(16),
         }
+    }
+
+    /// Whether a workgroup can have 512 threads.
+    pub(crate) fn has_wide_workgroups(&self) -> bool {
+        self.limits.max_compute_invocations_per_workgroup >= 512
     }
 
     /// The most bytes of a buffer that a kernel can see.

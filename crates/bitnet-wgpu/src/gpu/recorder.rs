@@ -13,10 +13,10 @@ use smallvec::SmallVec;
 use super::kernel::{PARAMS, Template};
 use super::{Block, Gpu, Kernel, lock};
 
-/// The most dispatches of a submission.
-const DISPATCHES: usize = 128;
-/// Dispatches of the first submission after the device was waited for: it begins while the rest is
-/// recorded. Each later one has twice as many.
+/// Dispatches of a submission: enough that its cost is small beside theirs, few enough that the device
+/// has not much left to do when the last one comes.
+const DISPATCHES: usize = 32;
+/// Of the first submission after the device was waited for: it begins while the rest is recorded.
 const FIRST_DISPATCHES: usize = 16;
 /// Bytes between the parameters of two dispatches: what every adapter can address.
 const STRIDE: usize = PARAMS * 4;
@@ -137,6 +137,9 @@ impl Dispatch {
 /// How neighbouring dispatches become one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fusion {
+    /// The threads of a workgroup, and the buffers, that the kernels need.
+    pub(crate) workgroup: u32,
+    pub(crate) buffers: u32,
     /// Whether `next` may go on what is held: after nothing, whether it may begin something.
     pub(crate) continues: fn(held: &[Dispatch], next: &Dispatch) -> bool,
     /// One dispatch that does what the first ones of `held` do, and how many those are: more than one.
@@ -157,7 +160,9 @@ impl Gpu {
         // A kernel that the driver refuses is found out now, while the operation can go elsewhere.
         self.kernel(dispatch.template, &dispatch.types, &dispatch.constants)?;
         let recorder = &mut *lock(&self.recorder);
-        let Fusion { continues, .. } = self.fusion;
+        let Some(Fusion { continues, .. }) = self.fusion else {
+            return self.record(recorder, &dispatch);
+        };
         if !recorder.held.is_empty() && !continues(&recorder.held, &dispatch) {
             self.record_held(recorder)?;
         }
@@ -174,7 +179,7 @@ impl Gpu {
         let mut held = std::mem::take(&mut recorder.held);
         let mut rest = held.as_slice();
         while let Some(first) = rest.first() {
-            let combined = (self.fusion.combine)(rest);
+            let combined = self.fusion.and_then(|fusion| (fusion.combine)(rest));
             let done = match &combined {
                 Some((count, fused)) if self.record(recorder, fused).is_ok() => *count,
                 _ => {
@@ -193,7 +198,7 @@ impl Gpu {
         let kernel = self.kernel(dispatch.template, &dispatch.types, &dispatch.constants)?;
         if recorder.params.len() >= recorder.room * PARAMS {
             recorder.submit(self);
-            recorder.room = (2 * recorder.room).min(DISPATCHES);
+            recorder.room = DISPATCHES;
         }
         // Also of what was held: a submission may have gone since.
         dispatch.used_in(recorder.submission);

@@ -11,6 +11,13 @@ const STRIDED: &str = include_str!("../shaders/strided.wgsl");
 const MAP: &str = include_str!("../shaders/map.wgsl");
 const FUNCTIONS: &str = include_str!("../shaders/functions.wgsl");
 pub(super) const WORKGROUP: u32 = 256;
+/// Words of the result that a workgroup of `map.wgsl` has.
+const MAP_WORDS: u32 = 4 * WORKGROUP;
+
+/// The workgroups of `map.wgsl` for `count` elements of a type.
+pub(super) fn map_grid(count: u32, dtype: BitNetDType) -> [u32; 3] {
+    grid(count.div_ceil(per_word(dtype) as u32), MAP_WORDS)
+}
 
 /// Defines a template over the strided walk: `element(i)` of its operands.
 macro_rules! map_template {
@@ -205,7 +212,7 @@ pub(super) fn walk(
     params.push(count);
     walk.write(&mut params);
     let plan = plan.constants(&[code, walk.rank(), 2, layouts.len() as u32]).params(&params);
-    Some(plan.workgroups(grid(count.div_ceil(per_word(out) as u32), WORKGROUP)))
+    Some(plan.workgroups(map_grid(count, out)))
 }
 
 fn all_native(tensors: &[&BitNetTensor]) -> bool {

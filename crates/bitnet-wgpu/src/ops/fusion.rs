@@ -18,7 +18,8 @@ use smallvec::{SmallVec, smallvec};
 use super::{elementwise, linalg, movement, neural, quantization};
 use crate::gpu::{Access::*, Dispatch, Fusion, Template};
 
-pub(crate) const FUSION: Fusion = Fusion { continues, combine };
+pub(crate) const FUSION: Fusion =
+    Fusion { workgroup: ROW_WORKGROUP, buffers: 10, continues, combine };
 
 /// The chain's links, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,12 +108,19 @@ fn continues(held: &[Dispatch], next: &Dispatch) -> bool {
 fn begins(dispatch: &Dispatch, link: Link) -> bool {
     match link {
         // Of two parts of one tensor.
-        Link::Gate => id(dispatch, 0) == id(dispatch, 1) && is_one_line(dispatch, 2),
-        // One row after its norm, and not so long that its codes do not fit the shared memory.
+        Link::Gate => {
+            id(dispatch, 0) == id(dispatch, 1)
+                && is_one_line(dispatch, 2)
+                && dispatch.params[2..4].iter().all(|start| start.is_multiple_of(4))
+        }
+        // One row after its norm, in vectors of four, and not so long that its codes do not fit the
+        // shared memory.
         Link::Quantize => {
+            let fours = [dispatch.params[2], dispatch.params[4], dispatch.params[5]];
             dispatch.constants[0] == 1
                 && dispatch.params[1] == 1
-                && dispatch.params[3] <= 4 * CODE_WORDS
+                && dispatch.params[3] <= MOST_FEATURES
+                && fours.iter().all(|n| n.is_multiple_of(4))
         }
         Link::Rotate => true,
         Link::Product | Link::Add | Link::WriteRows => false,
@@ -139,13 +147,18 @@ fn combine(held: &[Dispatch]) -> Option<(usize, Dispatch)> {
     }
 }
 
-/// Words of codes that a workgroup keeps: rows of up to 12,288 features.
-const CODE_WORDS: u32 = 3072;
+/// Features of a row whose codes a workgroup keeps, beside what its threads add up.
+const MOST_FEATURES: u32 = 12_288;
 
 const PRODUCT_INCLUDES: &[&str] = &[include_str!("../shaders/functions.wgsl")];
-const PRODUCT_CONSTANTS: &[&str] = &["GATE", "ADD", "TWO_BITS", "LANES", "ROWS"];
+const PRODUCT_CONSTANTS: &[&str] =
+    &["GATE", "ADD", "TWO_BITS", "LANES", "ROWS", "ITEMS", "STEPS", "AHEAD", "CODE_WORDS"];
 const PRODUCT_BODY: &str = include_str!("../shaders/linalg/row_product.wgsl");
 const WORKGROUP: u32 = 256;
+/// Threads of a workgroup that works out a row.
+const ROW_WORKGROUP: u32 = 512;
+/// Vectors of weights that a thread asks for before it needs them: what its registers hold.
+const MOST_AHEAD: u32 = 16;
 
 /// Defines a template of the fused product, which binds no more buffers than it has.
 macro_rules! product_template {
@@ -155,7 +168,7 @@ macro_rules! product_template {
             body: PRODUCT_BODY,
             includes: PRODUCT_INCLUDES,
             operands: &[
-                ("x", Read), ("norm", Read), ("codes", Write), ("scales", Write), ("sums", Write),
+                ("x", ReadVectors), ("norm", ReadVectors), ("codes", Write), ("scales", Write), ("sums", Write),
                 ("weight", ReadVectors), ("weight_scales", Read), ("out", Write)
                 $(, ($operand, $access))*
             ],
@@ -163,7 +176,7 @@ macro_rules! product_template {
             define: Some(product_functions),
             checks: false,
             reduces: true,
-            workgroup: WORKGROUP,
+            workgroup: ROW_WORKGROUP,
         };
     };
 }
@@ -178,25 +191,36 @@ product_template!(
 
 /// What differs between the four.
 fn product_functions(constants: &[u32]) -> String {
-    let row = match constants[0] {
-        0 => "load_x(param(2u) + i)",
-        1 => "relu_squared_of(load_x(param(8u) + i)) * load_x(param(9u) + i)",
-        _ => "silu_of(load_x(param(8u) + i)) * load_x(param(9u) + i)",
+    let four = |start: u32| format!("bitcast<vec4<f32>>(x[param({start}u) + i])");
+    let activation = match constants[0] {
+        0 => None,
+        1 => Some("relu_squared_of"),
+        _ => Some("silu_of"),
     };
-    let keep = if constants[0] == 0 { "" } else { "gated[i] = bitcast<u32>(v);" };
+    let (row, keep) = match activation {
+        None => (four(2), String::new()),
+        Some(function) => {
+            let part = |n: &str| format!("{function}(g.{n})");
+            let parts = ["x", "y", "z", "w"].map(part).join(", ");
+            let store =
+                |(n, part): (u32, &str)| format!("gated[4u * i + {n}u] = bitcast<u32>(v.{part});");
+            let stores = [(0, "x"), (1, "y"), (2, "z"), (3, "w")].map(store).join(" ");
+            (format!("vec4<f32>({parts}) * {}", four(9)), stores)
+        }
+    };
+    let gate = if activation.is_some() { format!("let g = {};", four(8)) } else { String::new() };
     let add = match constants[1] {
         0 => "",
         _ => "residual[row] = bitcast<u32>(load_residual(row) + v);",
     };
     format!(
-        "fn input(i: u32) -> f32 {{ return {row}; }}\n\
-         fn keep_input(i: u32, v: f32) {{ {keep} }}\n\
+        "fn input(i: u32) -> vec4<f32> {{ {gate} return {row}; }}\n\
+         fn keep_input(i: u32, v: vec4<f32>) {{ {keep} }}\n\
          fn add(row: u32, v: f32) {{ {add} }}\n"
     )
 }
 
-/// Parameters: features, start of x, of the norm's weight, epsilon, padded features; rows of the
-/// weight, vectors in a row of it; starts of gate and up.
+/// With the parameters that `row_product.wgsl` lists.
 fn product(
     gate: Option<&Dispatch>,
     quantize: &Dispatch,
@@ -232,27 +256,43 @@ fn product(
     let [start, norm_start, eps] = [quantize.params[4], quantize.params[5], quantize.params[6]];
     let starts = gate.map_or([0, 0], |gate| [gate.params[2], gate.params[3]]);
     let gate_code = gate.map_or(0, |gate| gate.constants[0] + 1);
-    let [two_bits, lanes, rows] =
+    let [two_bits, lanes, of_a_thread] =
         [product.constants[0], product.constants[2], product.constants[3]];
+    let [rows, row_vectors] = [product.params[2], product.params[3]];
+    let steps = row_vectors.div_ceil(lanes);
+    let ahead = of_a_thread * steps;
+    let ahead = if ahead <= MOST_AHEAD { ahead } else { 1 };
+    let items = (padded / 4).div_ceil(ROW_WORKGROUP);
+    let groups = rows.div_ceil(of_a_thread);
     Dispatch {
         operation: product.operation,
         template,
         types,
-        constants: smallvec![gate_code, u32::from(add.is_some()), two_bits, lanes, rows],
+        constants: smallvec![
+            gate_code,
+            u32::from(add.is_some()),
+            two_bits,
+            lanes,
+            of_a_thread,
+            items,
+            steps,
+            ahead,
+            padded / 4
+        ],
         buffers,
         params: smallvec![
             0,
-            features,
-            start,
-            norm_start,
+            features / 4,
+            start / 4,
+            norm_start / 4,
             eps,
-            padded,
-            product.params[2],
-            product.params[3],
-            starts[0],
-            starts[1]
+            padded / 4,
+            rows,
+            row_vectors,
+            starts[0] / 4,
+            starts[1] / 4
         ],
-        workgroups: product.workgroups,
+        workgroups: crate::operand::grid(groups, ROW_WORKGROUP / lanes),
     }
 }
 

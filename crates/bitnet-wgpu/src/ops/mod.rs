@@ -13,11 +13,11 @@ pub(crate) mod quantization;
 pub(crate) mod reduction;
 
 use bitnet_tensor::ops::Op;
-use bitnet_tensor::{BitNetDType, BitNetTensor, Result};
+use bitnet_tensor::{BitNetDType, BitNetTensor, ErrorContext, Result, TensorOpError};
 use smallvec::{SmallVec, smallvec};
 
 use crate::checks;
-use crate::gpu::{Access, Dispatch, Gpu, Template};
+use crate::gpu::{Access, Block, Dispatch, Gpu, Template};
 use crate::operand::block;
 
 pub(crate) type Params = SmallVec<[u32; 64]>;
@@ -32,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) operands: SmallVec<[Source; 6]>,
     pub(crate) params: Params,
     pub(crate) workgroups: [u32; 3],
+    /// Bytes of the space that the operation's plans share.
+    pub(crate) temporary: usize,
 }
 
 /// Which tensor an operand of a kernel is.
@@ -39,6 +41,8 @@ pub(crate) struct Plan {
 pub(crate) enum Source {
     Input(usize),
     Output(usize),
+    /// Space between the plans of one operation.
+    Temporary,
     /// The codes and the scales of a packed weight among the inputs.
     Codes(usize),
     Scales(usize),
@@ -52,6 +56,8 @@ pub(crate) struct Tensors<'a> {
     pub(crate) outputs: &'a [Target<'a>],
     /// Threads that can share a row of a weight: no more than add up fast on this device.
     pub(crate) lanes: u32,
+    /// Whether a workgroup can have 512 threads.
+    pub(crate) wide: bool,
 }
 
 /// A result, before it has storage or after.
@@ -81,6 +87,7 @@ impl Plan {
             operands: SmallVec::new(),
             params: smallvec![if template.checks { checks::code(template.name) } else { 0 }],
             workgroups: [0; 3],
+            temporary: 0,
         }
     }
 
@@ -113,19 +120,23 @@ impl Plan {
         operation: &'static str,
         inputs: &[&BitNetTensor],
         outputs: &[&BitNetTensor],
+        temporary: Option<&Block>,
     ) -> Result<()> {
         debug_assert_eq!(self.operands.len(), self.template.operands.len(), "{operation}");
-        debug_assert!(
-            self.template
-                .operands
-                .iter()
-                .zip(&self.operands)
-                .all(|((_, access), source)| (*access == Access::Write)
-                    == matches!(source, Source::Output(_)))
-        );
+        debug_assert!(self.template.operands.iter().zip(&self.operands).all(
+            |((_, access), source)| match source {
+                Source::Temporary => true,
+                Source::Output(_) => *access == Access::Write,
+                _ => *access != Access::Write,
+            }
+        ));
         let blocks = self.operands.iter().map(|&source| match source {
             Source::Input(n) => block(inputs[n]),
             Source::Output(n) => block(outputs[n]),
+            Source::Temporary => temporary.ok_or_else(|| {
+                let reason = "there is no space between the steps";
+                TensorOpError::InternalError(ErrorContext::new(operation, inputs, reason))
+            }),
             Source::Codes(n) => block(inputs[n].packed_parts().map_or(inputs[n], |parts| parts.1)),
             Source::Scales(n) => block(inputs[n].packed_parts().map_or(inputs[n], |parts| parts.2)),
         });
@@ -146,7 +157,7 @@ impl Plan {
 /// The kernel for `op`, its first operand being replaced by the result if `in_place`; `None` where
 /// there is none. An empty plan list does nothing: the result has no elements.
 pub(crate) fn plan(op: &Op, tensors: Tensors<'_>, in_place: bool) -> Option<SmallVec<[Plan; 2]>> {
-    let Tensors { inputs, outputs, lanes } = tensors;
+    let Tensors { inputs, outputs, lanes, wide } = tensors;
     if in_place {
         return match (op, inputs) {
             (Op::Unary(op), [x]) => elementwise::unary_in_place(op.0, x),
@@ -181,7 +192,7 @@ pub(crate) fn plan(op: &Op, tensors: Tensors<'_>, in_place: bool) -> Option<Smal
             neural::rope(op.mode, x, [cos, sin], positions)
         }
         (Op::Attention(op), [q, k, v, positions], [_]) => {
-            neural::attention([q, k, v], positions, op.scale)
+            neural::attention(wide, [q, k, v], positions, op.scale)
         }
         (Op::QuantizeActivation(_), [x], [..]) => quantization::activation(x, None),
         (Op::RmsNormQuantize(op), [x, weight], [..]) => {

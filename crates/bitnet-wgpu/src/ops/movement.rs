@@ -2,9 +2,9 @@
 
 use bitnet_tensor::{BitNetDType, BitNetTensor};
 
-use super::elementwise::{WORKGROUP, is_writable, map_template, walk};
+use super::elementwise::{WORKGROUP, map_grid, map_template, walk};
 use super::{Params, Plan, Source, Target};
-use crate::gpu::{Access::*, Template, is_native, per_word, value_type};
+use crate::gpu::{Access::*, Template, is_native, value_type};
 use crate::operand::{Strided, contiguous, count, grid};
 
 const STRIDED: &str = include_str!("../shaders/strided.wgsl");
@@ -112,7 +112,7 @@ pub(super) fn index_select(
     let (index_type, signed) = index_words(indices)?;
     let (start, first_index) = (contiguous(x)?, contiguous(indices)?);
     let count = u32::try_from(out.count()).ok().filter(|&count| count < 1 << 31)?;
-    count_fits(x)?;
+    u32::try_from(x.element_count()).ok()?;
     let inner = x.shape()[axis + 1..].iter().product::<usize>() as u32;
     let chosen = indices.element_count() as u32;
     let plan = Plan::new(&INDEX_SELECT)
@@ -121,11 +121,7 @@ pub(super) fn index_select(
         .operand(Source::Output(0), bits)
         .constants(&[u32::from(signed)])
         .params(&[count, start, first_index, inner, chosen, x.shape()[axis] as u32]);
-    Some(plan.workgroups(grid(count.div_ceil(per_word(bits) as u32), WORKGROUP)))
-}
-
-fn count_fits(x: &BitNetTensor) -> Option<u32> {
-    count(x)
+    Some(plan.workgroups(map_grid(count, bits)))
 }
 
 pub(super) fn gather(
@@ -169,7 +165,7 @@ pub(super) fn gather(
         .operand(Source::Output(0), bits)
         .constants(&[walk.rank(), 4, 2])
         .params(&params);
-    Some(plan.workgroups(grid(count.div_ceil(per_word(bits) as u32), WORKGROUP)))
+    Some(plan.workgroups(map_grid(count, bits)))
 }
 
 /// Rows of words: elements of 32 bits, or an even number of shorter ones.
@@ -219,6 +215,5 @@ pub(super) fn write_rows(
         .params(&[total, target.shape()[1] as u32, sizes[1], sizes[2], sizes[3]])
         .params(&[target_start, tb, tt, t2, t3, rows_start, rb, rt, r2, r3])
         .params(&[positions_start, word(steps[0])?, word(steps[1])?]);
-    let _ = is_writable;
     Some(plan.workgroups(grid(total, WORKGROUP)))
 }

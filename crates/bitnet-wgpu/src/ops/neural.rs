@@ -3,7 +3,7 @@
 use bitnet_tensor::ops::RopeMode;
 use bitnet_tensor::{BitNetDType, BitNetTensor};
 
-use super::elementwise::WORKGROUP;
+use super::elementwise::{WORKGROUP, map_grid};
 use super::{Plan, Source};
 use crate::gpu::{Access::*, Template};
 use crate::operand::{contiguous, count, grid};
@@ -49,7 +49,7 @@ pub(super) static ROPE: Template = Template {
 
 /// Defines attention over keys and values that are read one by one, or four at a time.
 macro_rules! attention_template {
-    ($name:ident, $access:ident, $define:expr) => {
+    ($name:ident, $access:ident, $workgroup:literal, $define:expr) => {
         static $name: Template = Template {
             name: "attention",
             body: include_str!("../shaders/neural/attention.wgsl"),
@@ -65,11 +65,11 @@ macro_rules! attention_template {
             define: Some($define),
             checks: true,
             reduces: true,
-            workgroup: 256,
+            workgroup: $workgroup,
         };
     };
 }
-attention_template!(ATTENTION, Read, |_| {
+attention_template!(ATTENTION, Read, 256, |_| {
     let four = |name: &str| {
         let load = |n: u32| {
             format!("    if (d + {n}u < param(4u)) {{ four[{n}] = load_{name}(at + {n}u); }}\n")
@@ -82,14 +82,18 @@ attention_template!(ATTENTION, Read, |_| {
     };
     four("k") + &four("v")
 });
-attention_template!(ATTENTION_OF_VECTORS, ReadVectors, |_| {
+attention_template!(ATTENTION_OF_VECTORS, ReadVectors, 256, |_| vectors());
+// One query has few workgroups: they are larger.
+attention_template!(ATTENTION_OF_ONE, ReadVectors, 512, |_| vectors());
+
+fn vectors() -> String {
     let four = |name: &str| {
         format!(
             "fn {name}_four(at: u32, d: u32) -> vec4<f32> {{ return bitcast<vec4<f32>>({name}[at / 4u]); }}\n"
         )
     };
     four("k") + &four("v")
-});
+}
 
 const F32: BitNetDType = BitNetDType::F32;
 
@@ -160,10 +164,11 @@ pub(super) fn rope(
         .params(&[total, tokens as u32, heads as u32, width as u32])
         .params(&[start, batch, token, head, step, positions_start, by_batch, by_token])
         .params(&[contiguous(cos)?, contiguous(sin)?, cos.shape()[0] as u32]);
-    Some(plan.workgroups(grid(total, WORKGROUP)))
+    Some(plan.workgroups(map_grid(total, F32)))
 }
 
 pub(super) fn attention(
+    wide: bool,
     [q, k, v]: [&BitNetTensor; 3],
     positions: &BitNetTensor,
     scale: f32,
@@ -183,6 +188,7 @@ pub(super) fn attention(
     let fours =
         [width as u32, k_start, k_batch, k_token, k_head, v_start, v_batch, v_token, v_head];
     let template = match fours.iter().all(|step| step.is_multiple_of(4)) {
+        true if wide && batch * tokens == 1 => &ATTENTION_OF_ONE,
         true => &ATTENTION_OF_VECTORS,
         false => &ATTENTION,
     };

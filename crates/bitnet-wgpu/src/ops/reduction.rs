@@ -1,7 +1,7 @@
 //! Many elements to one, and rows that sum to one.
 
 use bitnet_tensor::ops::{ArgExtreme, Reduce, ReduceKind};
-use bitnet_tensor::{BitNetDType, BitNetTensor};
+use bitnet_tensor::{BitNetDType, BitNetTensor, Layout};
 use smallvec::{SmallVec, smallvec};
 
 use super::neural::{all_f32, rows};
@@ -29,7 +29,16 @@ static REDUCE: Template = Template {
     body: include_str!("../shaders/reduction/reduce.wgsl"),
     includes: &[FUNCTIONS, STRIDED],
     operands: &[("x", Read), ("out", Write)],
-    constants: &["KIND", "RANK", "STRIDED", "OPERANDS", "REDUCED", "REDUCED_RANK"],
+    constants: &[
+        "KIND",
+        "RANK",
+        "STRIDED",
+        "OPERANDS",
+        "REDUCED",
+        "REDUCED_RANK",
+        "ACROSS",
+        "SLICES",
+    ],
     define: Some(|constants| {
         let (start, joined, done) = match constants[0] {
             0 => ("X(0)", "a + b", "a"),
@@ -70,6 +79,12 @@ static ARG_EXTREME: Template = Template {
     workgroup: 256,
 };
 
+/// Codes of two kinds of reduction.
+const SUM: u32 = 0;
+const MEAN: u32 = 2;
+/// Elements of one result that are worth a workgroup of their own.
+const SLICE: u32 = 4096;
+
 pub(super) fn softmax(x: &BitNetTensor) -> Option<Plan> {
     let [rows, features, start] = rows(x).filter(|_| all_f32(&[x]))?;
     let plan = Plan::new(&SOFTMAX)
@@ -85,9 +100,9 @@ pub(super) fn reduce(
     out: &Target<'_>,
 ) -> Option<SmallVec<[Plan; 2]>> {
     let kind = match op.kind {
-        ReduceKind::Sum => 0,
+        ReduceKind::Sum => SUM,
         ReduceKind::Prod => 1,
-        ReduceKind::Mean => 2,
+        ReduceKind::Mean => MEAN,
         ReduceKind::Max => 3,
         ReduceKind::Min => 4,
         _ => return None,
@@ -107,17 +122,40 @@ pub(super) fn reduce(
     let inner = Strided::over(gone.shape(), &[gone.layout()])?;
     let (results, each) = (kept.element_count() as u32, gone.element_count() as u32);
     debug_assert_eq!(results as usize, out.count());
-    let mut params = Params::new();
-    params.extend_from_slice(&[results, each]);
-    outer.write(&mut params);
-    inner.write(&mut params);
-    let plan = Plan::new(&REDUCE)
-        .operand(Source::Input(0), x.dtype())
-        .operand(Source::Output(0), out.dtype)
-        .constants(&[kind, outer.rank(), 3, 1, 3 + 17, inner.rank()])
-        .params(&params)
-        .workgroups(grid(results, 1));
-    Some(smallvec![plan])
+    // Threads side by side read elements side by side: of one result, or of neighbouring ones.
+    let across = if inner.last_step() == 1 || results < 32 { 1 } else { 32 };
+    let groups = results.div_ceil(across);
+    let slices = if groups < 64 { (each / SLICE).clamp(1, 512) } else { 1 };
+    let step = |kind: u32, source, result, walks: [&Strided; 2], sizes: [u32; 3], of: u32| {
+        let [across, slices, temporary] = sizes;
+        let [outer, inner] = walks;
+        let mut params = Params::new();
+        params.extend_from_slice(&[results, of, of.div_ceil(slices), each]);
+        outer.write(&mut params);
+        inner.write(&mut params);
+        let mut plan = Plan::new(&REDUCE)
+            .operand(source, x.dtype())
+            .operand(result, out.dtype)
+            .constants(&[kind, outer.rank(), 5, 1, 5 + 17, inner.rank(), across, slices])
+            .params(&params)
+            .workgroups(grid(results.div_ceil(across) * slices, 1));
+        plan.temporary = temporary as usize;
+        plan
+    };
+    let (from, to) = (Source::Input(0), Source::Output(0));
+    if slices == 1 {
+        return Some(smallvec![step(kind, from, to, [&outer, &inner], [across, 1, 0], each)]);
+    }
+    // The mean is made of the sum of all slices.
+    let first = if kind == MEAN { SUM } else { kind };
+    let bytes = 4 * results * slices;
+    let parts = Layout::contiguous([results as usize, slices as usize].into());
+    let rows = Strided::rows_of(&parts)?;
+    let row = Strided::over(&[slices as usize], &[&Layout::contiguous([slices as usize].into())])?;
+    Some(smallvec![
+        step(first, from, Source::Temporary, [&outer, &inner], [across, slices, bytes], each),
+        step(kind, Source::Temporary, to, [&rows, &row], [1, 1, 0], slices),
+    ])
 }
 
 pub(super) fn arg_extreme(op: &ArgExtreme, x: &BitNetTensor, out: &Target<'_>) -> Option<Plan> {

@@ -7,7 +7,7 @@ use naga::back::{hlsl, msl};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 /// Translates each of `sources` that was not translated yet; returns how many there were.
-pub fn translate_all(sources: Vec<String>) -> usize {
+pub(crate) fn translate_all(sources: Vec<String>) -> usize {
     static DONE: Mutex<Option<HashSet<String>>> = Mutex::new(None);
     let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
     let done = done.get_or_insert_default();

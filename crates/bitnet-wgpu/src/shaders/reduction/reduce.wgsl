@@ -1,6 +1,7 @@
-// Many elements to one: WORKGROUP threads for each result. Two walks: the results' axes (one operand),
-// then the axes that disappear. Parameters: results, elements of each, start of the second walk's
-// parameters is REDUCED.
+// Many elements to one. A workgroup has ACROSS results side by side, its other threads share their
+// elements; SLICES workgroups share those of one result, for a second step to join. Two walks: the
+// results' axes (one operand), then the axes that disappear. Parameters: results, elements of each,
+// elements of a slice; then the walks.
 fn reduced_position(i: u32) -> u32 {
     var rest = i;
     var place = 0u;
@@ -20,21 +21,26 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let result = group.y * groups.x + group.x;
-    if (result >= param(1u)) { return; }
+    let own = group.y * groups.x + group.x;
+    let slice = own % SLICES;
+    let result = own / SLICES * ACROSS + local % ACROSS;
     let count = param(2u);
-    let start = position(result, 0u);
+    let each = param(3u);
+    let end = min(count, (slice + 1u) * each);
+    let start = position(min(result, param(1u) - 1u), 0u);
     var value = start_value();
-    for (var i = local; i < count; i += WORKGROUP) {
+    for (var i = slice * each + local / ACROSS; i < end; i += WORKGROUP / ACROSS) {
         value = joined(value, load_x(start + reduced_position(i)));
     }
     shared_values[local] = value;
     workgroupBarrier();
     // Neighbours first: of zeros with two signs the last one counts, as in order.
-    for (var step = 1u; step < WORKGROUP; step = step * 2u) {
-        let at = local * 2u * step;
+    for (var step = ACROSS; step < WORKGROUP; step = step * 2u) {
+        let at = local / ACROSS * (2u * step) + local % ACROSS;
         if (at + step < WORKGROUP) { shared_values[at] = joined(shared_values[at], shared_values[at + step]); }
         workgroupBarrier();
     }
-    if (local == 0u) { out[result] = encode_out(done(shared_values[0], count)); }
+    if (local < ACROSS && result < param(1u)) {
+        out[result * SLICES + slice] = encode_out(done(shared_values[local], param(4u)));
+    }
 }
