@@ -18,6 +18,7 @@ map_template!(CAST, "cast", ["x": Read, "out": Write], 1, |constants| {
     let body = match constants[0] {
         0 => "OUT(x)",
         1 => "select(0u, 1u, x != X(0))",
+        4 => "float_of(x)",
         3 => "select(0u, 1u, (bitcast<u32>(x) & 0x7fffffffu) != 0u)",
         _ => "x",
     };
@@ -87,6 +88,7 @@ pub(super) fn cast(to: BitNetDType, x: &BitNetTensor, out: &Target<'_>) -> Optio
         // What is outside of the integers has an answer of its own on the CPU.
         (true, to) if !to.is_float() => return None,
         _ if value_type(from) == value_type(to) => 2,
+        _ if from == BitNetDType::U32 && to.is_float() => 4,
         _ => 0,
     };
     let plan = Plan::new(&CAST).operand(Source::Input(0), from).operand(Source::Output(0), to);

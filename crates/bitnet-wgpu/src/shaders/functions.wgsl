@@ -39,6 +39,14 @@ fn rounded(sign: u32, exponent: i32, digits: u32) -> f32 {
     // What carries into the exponent belongs there.
     return bitcast<f32>(sign | (q + (u32(e - 1) << 23u)));
 }
+// The nearest float of an integer; drivers differ in how they round those beyond 2^31.
+fn float_of(v: u32) -> f32 {
+    if (v < 0x1000000u) { return f32(v); }
+    let zeros = countLeadingZeros(v);
+    let digits = v << zeros;
+    let rest = select(0u, 1u, (digits & 31u) != 0u);
+    return rounded(0u, 158 - i32(zeros), (digits >> 5u) | rest);
+}
 struct Parts { digits: u32, exponent: i32 }
 // 24 digits and the exponent of a number that is neither zero nor infinite.
 fn parts_of(bits: u32) -> Parts {
