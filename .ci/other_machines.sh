@@ -1,5 +1,6 @@
 # What `.ci/run` and `.ci/full` need for machines other than this one: emulated processors, whose tests
-# run under QEMU, and type checks for systems that are not at hand. On Debian, where it installs both.
+# run under QEMU, Vulkan drivers that compute on the processor, and type checks for systems that are not
+# at hand. On Debian, where it installs all three.
 # shellcheck shell=bash
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
@@ -46,4 +47,22 @@ aarch64_test() {
 # macos_check ARGUMENT…: `cargo check` for Apple's processors.
 macos_check() {
   RUSTC_BOOTSTRAP=1 debian_cargo check -Zbuild-std --target aarch64-apple-darwin "$@"
+}
+
+# on_lavapipe COMMAND…: with Mesa's driver as the only GPU, which tests then require.
+on_lavapipe() {
+  install_packages mesa-vulkan-drivers libvulkan1
+  VK_ICD_FILENAMES=$(echo /usr/share/vulkan/icd.d/lvp_icd.*.json) BITNET_REQUIRE_GPU=1 "$@"
+}
+
+# on_swiftshader COMMAND…: with the driver that Chromium brings; its subgroups and its rounding are
+# others.
+on_swiftshader() {
+  local folder=$PWD/target/swiftshader
+  install_packages libvulkan1
+  if ! [ -e "$folder/usr/lib/chromium/vk_swiftshader_icd.json" ]; then
+    mkdir -p "$folder"
+    (cd "$folder" && apt-get download -qq chromium-common && dpkg-deb -x chromium-common_*.deb .)
+  fi
+  VK_ICD_FILENAMES=$folder/usr/lib/chromium/vk_swiftshader_icd.json BITNET_REQUIRE_GPU=1 "$@"
 }

@@ -83,7 +83,7 @@ pub(crate) struct EngineArguments {
     #[command(flatten)]
     pub(crate) memory: MemoryArguments,
 
-    /// Where to compute: cpu, cuda:0, gpu for the best that is not the processor, best; `bitnet
+    /// Where to compute: cpu, vulkan:0, gpu for the best that is not the processor, best; `bitnet
     /// devices` lists them [default: BITNET_DEVICE, else as BITNET_STRATEGY chooses, else the best]
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,

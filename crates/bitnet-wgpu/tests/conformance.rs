@@ -1,24 +1,14 @@
 //! The cases of every backend, on every adapter of this machine; and every kernel that they compile,
 //! translated for the platforms that are not here.
 
+mod adapters;
 mod translation;
-
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bitnet_tensor::backend::Backend;
 use bitnet_testkit::conformance::{Family, run_family};
 use bitnet_testkit::failing_writes::assert_nothing_is_written;
-use bitnet_wgpu::WgpuBackend;
 
-/// The devices; one test at a time, since what a device finds wrong is told to whoever waits first.
-fn each_device(test: impl Fn(&WgpuBackend)) {
-    static BACKENDS: OnceLock<Vec<Arc<WgpuBackend>>> = OnceLock::new();
-    static ONE: Mutex<()> = Mutex::new(());
-    let backends = BACKENDS.get_or_init(|| bitnet_wgpu::backends().expect("registered"));
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    assert!(!backends.is_empty(), "there is no adapter: install a Vulkan driver");
-    backends.iter().for_each(|backend| test(backend));
-}
+use adapters::each_device;
 
 fn family(family: Family) {
     each_device(|backend| {

@@ -6,5 +6,7 @@ mod chat;
 mod checkpoints;
 mod eval;
 mod generate;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod measurements;
 mod support;

@@ -2,6 +2,7 @@
 //! its pool of buffers, and the kernels that were compiled.
 
 mod buffer;
+mod compile;
 mod fault;
 mod kernel;
 mod recorder;
@@ -15,21 +16,14 @@ use bitnet_tensor::{BitNetTensor, Device, ErrorContext, Result, TensorOpError};
 
 pub use buffer::PoolStats;
 pub(crate) use buffer::{Block, GpuBuffer};
-pub(crate) use kernel::{Access, Template, Variant, is_native, per_word, value_type};
+pub(crate) use kernel::{Access, Template, is_native, per_word, value_type};
 
 use buffer::BufferPool;
+use compile::Kernel;
 use fault::Faults;
+use kernel::Variant;
 use recorder::Recorder;
 pub(crate) use recorder::{Dispatch, Fusion};
-
-/// A compiled variant.
-#[derive(Debug)]
-pub(crate) struct Kernel {
-    source: String,
-    pipeline: wgpu::ComputePipeline,
-    layout: wgpu::BindGroupLayout,
-    id: u64,
-}
 
 #[derive(Debug)]
 pub(crate) struct Gpu {
@@ -193,98 +187,6 @@ impl Gpu {
         // Buffers are destroyed when the device is polled.
         self.device.poll(wgpu::PollType::Poll).map_err(|error| self.lost("release", &error))?;
         Ok(())
-    }
-
-    /// The kernel of `template` for these types and constants, compiled when it is first asked for.
-    pub(crate) fn kernel(
-        &self,
-        template: &Template,
-        types: &[bitnet_tensor::BitNetDType],
-        constants: &[u32],
-    ) -> Result<Arc<Kernel>> {
-        let variant = template.variant(types, constants);
-        if let Some(kernel) =
-            self.kernels.read().unwrap_or_else(PoisonError::into_inner).get(&variant)
-        {
-            return Ok(kernel.clone());
-        }
-        let mut kernels = self.kernels.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kernel) = kernels.get(&variant) {
-            return Ok(kernel.clone());
-        }
-        let kernel = Arc::new(self.compile(template, &variant, kernels.len() as u64)?);
-        kernels.insert(variant, kernel.clone());
-        Ok(kernel)
-    }
-
-    /// The sources of all kernels that were compiled.
-    pub(crate) fn sources(&self) -> Vec<String> {
-        let kernels = self.kernels.read().unwrap_or_else(PoisonError::into_inner);
-        kernels.values().map(|kernel| kernel.source.clone()).collect()
-    }
-
-    fn compile(&self, template: &Template, variant: &Variant, id: u64) -> Result<Kernel> {
-        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let source = template.source(variant, self.subgroup > 0);
-        let description = wgpu::ShaderModuleDescriptor {
-            label: Some(template.name),
-            source: wgpu::ShaderSource::Wgsl(source.as_str().into()),
-        };
-        // Indices are checked; every loop of the kernels ends at a parameter or an operand's length,
-        // so that none has to be counted.
-        let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..Default::default() };
-        // SAFETY: what is left out is the guard against loops without end, which the kernels of this
-        // crate have not.
-        let module = unsafe { self.device.create_shader_module_trusted(description, checks) };
-        let storage = |access: Access| wgpu::BindingType::Buffer {
-            ty: wgpu::BufferBindingType::Storage { read_only: access != Access::Write },
-            has_dynamic_offset: false,
-            min_binding_size: None,
-        };
-        let params = wgpu::BindingType::Buffer {
-            ty: wgpu::BufferBindingType::Uniform,
-            has_dynamic_offset: true,
-            min_binding_size: None,
-        };
-        let types = std::iter::once(params).chain(template.accesses().map(storage));
-        let entries: Vec<_> = types
-            .enumerate()
-            .map(|(binding, ty)| wgpu::BindGroupLayoutEntry {
-                binding: binding as u32,
-                visibility: wgpu::ShaderStages::COMPUTE,
-                ty,
-                count: None,
-            })
-            .collect();
-        let layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some(template.name),
-            entries: &entries,
-        });
-        let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(template.name),
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(template.name),
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                // Kernels write their shared memory before they read it.
-                zero_initialize_workgroup_memory: false,
-                ..Default::default()
-            },
-            cache: None,
-        });
-        match pollster::block_on(scope.pop()) {
-            None => Ok(Kernel { source, pipeline, layout, id }),
-            Some(error) => {
-                let reason =
-                    format!("the kernel {} is refused by {}: {error}", template.name, self.name);
-                Err(TensorOpError::BackendError(ErrorContext::new(template.name, &[], reason)))
-            }
-        }
     }
 
     fn lost(&self, operation: &'static str, reason: &dyn std::fmt::Display) -> TensorOpError {

@@ -10,8 +10,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use bitnet_tensor::{BitNetDType, Result};
 use smallvec::SmallVec;
 
+use super::compile::Kernel;
 use super::kernel::{PARAMS, Template};
-use super::{Block, Gpu, Kernel, lock};
+use super::{Block, Gpu, lock};
 
 /// Dispatches of a submission: enough that its cost is small beside theirs, few enough that the device
 /// has not much left to do when the last one comes.

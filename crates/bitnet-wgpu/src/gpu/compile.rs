@@ -1,0 +1,111 @@
+//! Kernels compiled by the driver, each variant when it is first asked for.
+
+use std::sync::{Arc, PoisonError};
+
+use bitnet_tensor::{BitNetDType, ErrorContext, Result, TensorOpError};
+
+use super::Gpu;
+use super::kernel::{Access, Template, Variant};
+
+/// A compiled variant.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    source: String,
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) layout: wgpu::BindGroupLayout,
+    pub(super) id: u64,
+}
+
+impl Gpu {
+    /// The kernel of `template` for these types and constants, compiled when it is first asked for.
+    pub(super) fn kernel(
+        &self,
+        template: &Template,
+        types: &[BitNetDType],
+        constants: &[u32],
+    ) -> Result<Arc<Kernel>> {
+        let variant = template.variant(types, constants);
+        if let Some(kernel) =
+            self.kernels.read().unwrap_or_else(PoisonError::into_inner).get(&variant)
+        {
+            return Ok(kernel.clone());
+        }
+        let mut kernels = self.kernels.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kernel) = kernels.get(&variant) {
+            return Ok(kernel.clone());
+        }
+        let kernel = Arc::new(self.compile(template, &variant, kernels.len() as u64)?);
+        kernels.insert(variant, kernel.clone());
+        Ok(kernel)
+    }
+
+    /// The sources of all kernels that were compiled.
+    pub(crate) fn sources(&self) -> Vec<String> {
+        let kernels = self.kernels.read().unwrap_or_else(PoisonError::into_inner);
+        kernels.values().map(|kernel| kernel.source.clone()).collect()
+    }
+
+    fn compile(&self, template: &Template, variant: &Variant, id: u64) -> Result<Kernel> {
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let source = template.source(variant, self.subgroup > 0);
+        let description = wgpu::ShaderModuleDescriptor {
+            label: Some(template.name),
+            source: wgpu::ShaderSource::Wgsl(source.as_str().into()),
+        };
+        // Indices are checked; every loop of the kernels ends at a parameter or an operand's length,
+        // so that none has to be counted.
+        let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..Default::default() };
+        // SAFETY: what is left out is the guard against loops without end, which the kernels of this
+        // crate have not.
+        let module = unsafe { self.device.create_shader_module_trusted(description, checks) };
+        let storage = |access: Access| wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Storage { read_only: access != Access::Write },
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        };
+        let params = wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Uniform,
+            has_dynamic_offset: true,
+            min_binding_size: None,
+        };
+        let types = std::iter::once(params).chain(template.accesses().map(storage));
+        let entries: Vec<_> = types
+            .enumerate()
+            .map(|(binding, ty)| wgpu::BindGroupLayoutEntry {
+                binding: binding as u32,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty,
+                count: None,
+            })
+            .collect();
+        let layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some(template.name),
+            entries: &entries,
+        });
+        let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(template.name),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(template.name),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                // Kernels write their shared memory before they read it.
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: None,
+        });
+        match pollster::block_on(scope.pop()) {
+            None => Ok(Kernel { source, pipeline, layout, id }),
+            Some(error) => {
+                let reason =
+                    format!("the kernel {} is refused by {}: {error}", template.name, self.name);
+                Err(TensorOpError::BackendError(ErrorContext::new(template.name, &[], reason)))
+            }
+        }
+    }
+}
