@@ -182,7 +182,7 @@ mod tests {
     fn classes_waste_at_most_a_fifth() {
         for byte_len in (1..100_000).chain([1 << 20, (1 << 20) + 1, 400_000_001]) {
             let class = BufferPool::class(byte_len).expect("small");
-            assert!(class >= byte_len && class % 16 == 0);
+            assert!(class >= byte_len && class.is_multiple_of(16));
             assert!(byte_len < 4096 || (class - byte_len) * 5 <= class, "{byte_len} -> {class}");
         }
         assert_eq!(BufferPool::class(u64::MAX), None);
