@@ -26,6 +26,8 @@ pub enum Isa {
     Avx512,
     /// The same with VBMI (Ice Lake 2019, Zen 4 2022, and later).
     Avx512Vbmi,
+    /// The same with AMX-INT8 (Sapphire Rapids 2023 and later), on Linux.
+    Amx,
     /// AArch64: NEON is part of it.
     Neon,
     /// The same with `dotprod` (Cortex-A76 2018, Neoverse N1, Apple A13 2019, and later).
@@ -36,13 +38,14 @@ pub enum Isa {
 
 impl Isa {
     /// Every tier, in order.
-    const ALL: [Isa; 9] = [
+    const ALL: [Isa; 10] = [
         Isa::Scalar,
         Isa::Sse41,
         Isa::Avx2,
         Isa::AvxVnni,
         Isa::Avx512,
         Isa::Avx512Vbmi,
+        Isa::Amx,
         Isa::Neon,
         Isa::NeonDotprod,
         Isa::NeonI8mm,
@@ -57,6 +60,7 @@ impl Isa {
             Isa::AvxVnni => "avx-vnni",
             Isa::Avx512 => "avx512-vnni",
             Isa::Avx512Vbmi => "avx512-vbmi",
+            Isa::Amx => "amx",
             Isa::Neon => "neon",
             Isa::NeonDotprod => "neon-dotprod",
             Isa::NeonI8mm => "neon-i8mm",
@@ -146,10 +150,12 @@ impl Cpu {
             Isa::Avx2 | Isa::AvxVnni => unsafe { crate::simd::avx2::run(kernel) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Isa::Avx512Vbmi if K::INTEGER_DOTS => unsafe { crate::simd::avx512::run_vbmi(kernel) },
+            Isa::Avx512Vbmi | Isa::Amx if K::INTEGER_DOTS => unsafe {
+                crate::simd::avx512::run_vbmi(kernel)
+            },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above; what has VBMI has the rest.
-            Isa::Avx512 | Isa::Avx512Vbmi => unsafe { crate::simd::avx512::run(kernel) },
+            Isa::Avx512 | Isa::Avx512Vbmi | Isa::Amx => unsafe { crate::simd::avx512::run(kernel) },
             #[cfg(target_arch = "aarch64")]
             // SAFETY: as above.
             Isa::NeonI8mm if K::INTEGER_DOTS => unsafe { crate::simd::neon::run_i8mm(kernel) },
@@ -198,6 +204,8 @@ fn is_detected(isa: Isa) -> bool {
         }
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Vbmi => is_detected(Isa::Avx512) && is_x86_feature_detected!("avx512vbmi"),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Amx => is_detected(Isa::Avx512Vbmi) && crate::simd::amx::is_detected(),
         #[cfg(target_arch = "aarch64")]
         Isa::Neon => {
             cfg!(target_endian = "little") && std::arch::is_aarch64_feature_detected!("neon")

@@ -8,6 +8,8 @@
 
 use std::cell::Cell;
 
+#[cfg(target_arch = "x86_64")]
+use super::amx;
 use super::kernel::{self, Blocks, Stream};
 use super::panels::Panels;
 use super::{TILE_ROWS, TiledMatrix};
@@ -24,7 +26,7 @@ const STREAM_PIECE: usize = 1 << 16;
 const PLANE_BYTES: usize = 1 << 18;
 
 /// Tokens of a piece, more or less: enough that unpacking is little beside their products.
-const PIECE_TOKENS: usize = 256;
+pub(super) const PIECE_TOKENS: usize = 256;
 
 /// A buffer larger than this is not kept for the next call.
 const KEPT_BYTES: usize = 1 << 23;
@@ -92,6 +94,10 @@ fn product<T: Send, F: Finish<T>>(
         let out = unsafe { out.range(start..start + used) };
         finish.finish(&sums[..used], first_row, token, out);
     };
+    #[cfg(target_arch = "x86_64")]
+    if amx::is_for(cpu, tokens) {
+        return amx::product(cpu, w, x, &finish);
+    }
     let (stream_tokens, panel_tokens) = cpu.run(kernel::TokenCounts);
     let padded_cols = layout.padded_cols();
     let row_blocks = layout.row_blocks();
@@ -107,8 +113,7 @@ fn product<T: Send, F: Finish<T>>(
         let panels = Panels::new(tokens, panel_tokens, padded_cols);
         panels.interleave(x, data);
         let block_lines = padded_cols / 4;
-        let blocks_per_piece = PLANE_BYTES / size_of::<PlaneBytes>() / block_lines.max(1);
-        let blocks_per_piece = blocks_per_piece.next_multiple_of(2).clamp(2, 1 << 10);
+        let blocks_per_piece = blocks_per_piece(block_lines);
         let panels_per_piece = PIECE_TOKENS.div_ceil(panel_tokens);
         let panel_pieces = panels.count.div_ceil(panels_per_piece);
         let row_pieces = row_blocks.div_ceil(blocks_per_piece);
@@ -127,13 +132,19 @@ fn product<T: Send, F: Finish<T>>(
     });
 }
 
+/// Row blocks whose planes, so many lines each, are unpacked at a time: an even number.
+pub(super) fn blocks_per_piece(block_lines: usize) -> usize {
+    let blocks = PLANE_BYTES / size_of::<PlaneBytes>() / block_lines.max(1);
+    blocks.next_multiple_of(2).clamp(2, 1 << 10)
+}
+
 thread_local! {
     static PANELS: Cell<Vec<i8>> = const { Cell::new(Vec::new()) };
-    static PLANES: Cell<Vec<PlaneBytes>> = const { Cell::new(Vec::new()) };
+    pub(super) static PLANES: Cell<Vec<PlaneBytes>> = const { Cell::new(Vec::new()) };
 }
 
 /// Calls `f` with `len` elements of any content, kept by this thread from call to call.
-fn with_buffer<T: Copy + Default>(
+pub(super) fn with_buffer<T: Copy + Default>(
     buffer: &'static std::thread::LocalKey<Cell<Vec<T>>>,
     len: usize,
     f: impl FnOnce(&mut [T]),

@@ -52,6 +52,43 @@ impl Kernel for TokenCounts {
     }
 }
 
+/// Writes the planes of a row block to the first of `planes`.
+#[cfg(target_arch = "x86_64")]
+pub(super) struct UnpackBlock<'a> {
+    pub(super) w: &'a TiledMatrix<'a>,
+    pub(super) block: usize,
+    pub(super) planes: &'a mut [PlaneBytes],
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Kernel for UnpackBlock<'_> {
+    type Output = ();
+
+    const INTEGER_DOTS: bool = true;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        unpack(simd, self.w, self.block, self.planes.as_chunks_mut::<1>().0, 0);
+    }
+}
+
+/// Writes plane `k` of a row block to `planes[k][r]`.
+#[inline(always)]
+fn unpack<S: Simd, const R: usize>(
+    simd: S,
+    w: &TiledMatrix<'_>,
+    block: usize,
+    planes: &mut [[PlaneBytes; R]],
+    r: usize,
+) {
+    let tiles = row_block(w, block);
+    match w.layout().encoding() {
+        TileEncoding::TwoBit => TwoBit::unpack(simd, tiles, planes, r),
+        TileEncoding::FiveBit => FiveBit::unpack(simd, tiles, planes, r),
+        TileEncoding::SixBit => SixBit::unpack(simd, tiles, planes, r),
+    }
+}
+
 /// Some row blocks × one panel of few tokens.
 pub(super) struct Stream<'a> {
     pub(super) w: &'a TiledMatrix<'a>,
@@ -137,13 +174,7 @@ impl Blocks<'_> {
         let planes = planes.as_chunks_mut::<R>().0;
         let block_planes = w.layout().padded_cols() / 4;
         for (i, block) in row_blocks.clone().enumerate() {
-            let (tiles, r) = (row_block(w, block), i % R);
-            let planes = &mut planes[i / R * block_planes..][..block_planes];
-            match w.layout().encoding() {
-                TileEncoding::TwoBit => TwoBit::unpack(simd, tiles, planes, r),
-                TileEncoding::FiveBit => FiveBit::unpack(simd, tiles, planes, r),
-                TileEncoding::SixBit => SixBit::unpack(simd, tiles, planes, r),
-            }
+            unpack(simd, w, block, &mut planes[i / R * block_planes..][..block_planes], i % R);
         }
         let planes = &*planes;
         let max_code = match w.layout().encoding() {

@@ -33,7 +33,7 @@ impl TileEncoding {
             cols.div_ceil(encoding.columns()).saturating_mul(encoding.tile_bytes())
         };
         let smaller = bytes(TileEncoding::FiveBit) < bytes(TileEncoding::TwoBit);
-        if cpu.isa() == Isa::Avx512Vbmi && smaller {
+        if matches!(cpu.isa(), Isa::Avx512Vbmi | Isa::Amx) && smaller {
             TileEncoding::FiveBit
         } else {
             TileEncoding::TwoBit

@@ -19,6 +19,8 @@
 //! Codes are unsigned, so a product is Σ weight · q = Σ code · q − zero · Σ q, and Σ q comes with
 //! the quantized activations. All sums are exact.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod five_bit;
 mod gemm;
 mod kernel;
