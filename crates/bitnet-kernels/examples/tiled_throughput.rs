@@ -2,7 +2,8 @@
 //! per second for one token (beside what a plain read of memory reaches), products per second
 //! for many, and weights packed per second.
 //!
-//! `cargo run --release -p bitnet-kernels --example tiled_throughput`
+//! `cargo run --release -p bitnet-kernels --example tiled_throughput`, of all tiers of instructions; with
+//! names of tiers behind `--`, of those.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -18,12 +19,14 @@ const SHAPES: [(usize, usize); 3] = [(2560, 2560), (6912, 2560), (2560, 6912)];
 const STREAM_BYTES: usize = 256 << 20;
 
 fn main() {
+    let named: Vec<String> = std::env::args().skip(1).collect();
+    let is_wanted = |cpu: &&Cpu| named.is_empty() || named.iter().any(|n| n == cpu.isa().name());
     let threads = parallel::num_threads();
     for threads in if threads > 1 { vec![1, threads] } else { vec![1] } {
         parallel::set_num_threads(threads);
         println!("\n{threads} thread(s)");
         read_memory();
-        for &cpu in Cpu::available() {
+        for &cpu in Cpu::available().iter().filter(is_wanted) {
             output_head(cpu);
             for encoding in TileEncoding::ALL {
                 println!("{cpu}, {encoding:?}");
