@@ -9,4 +9,5 @@ mod generate;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod measurements;
+mod peers;
 mod support;

@@ -14,9 +14,14 @@ pub(crate) fn bitnet(arguments: &[&str]) -> Command {
     for name in ["LIMIT", "CACHE", "TRACKING"] {
         command.env_remove(format!("BITNET_MEMORY_{name}"));
     }
-    for variable in
-        ["BITNET_DEVICE", "BITNET_STRATEGY", "BITNET_FALLBACK", "BITNET_NUM_THREADS", "BITNET_ISA"]
-    {
+    for variable in [
+        "BITNET_DEVICE",
+        "BITNET_STRATEGY",
+        "BITNET_FALLBACK",
+        "BITNET_NUM_THREADS",
+        "BITNET_ISA",
+        "BITNET_PEERS",
+    ] {
         command.env_remove(variable);
     }
     command

@@ -8,6 +8,7 @@ use super::metadata::rope_divisors;
 use super::source::{Checkpoint, Container};
 use crate::config::{Activation, Architecture, ModelConfig, RopeScaling};
 use crate::error::{LlmError, Result};
+use crate::model::EmbeddedModel;
 use crate::model::tensor_names::GGUF_ROPE_FREQS;
 use crate::tokenizer::BosPolicy;
 
@@ -81,8 +82,25 @@ fn pretty(value: &Value) -> Vec<u8> {
     text
 }
 
-/// `config.json` of a model from a GGUF file.
-fn config_of(checkpoint: &Checkpoint, config: &ModelConfig) -> Result<Map<String, Value>> {
+/// The texts of a model that has no files: a configuration with ternary projections, and the tokenizer of
+/// another one.
+pub(super) fn synthetic_texts(
+    config: &ModelConfig,
+    vocabulary: &EmbeddedModel,
+) -> Vec<(String, Vec<u8>)> {
+    let mut root = hyperparameters(config);
+    root.insert("quantization_config".into(), quantization_config(&[]));
+    // The output head is the embedding, whatever the model's own has.
+    root.insert("tie_word_embeddings".into(), json!(true));
+    vec![
+        ("config.json".to_owned(), pretty(&Value::Object(root))),
+        ("tokenizer.json".to_owned(), vocabulary.tokenizer.to_vec()),
+        ("tokenizer_config.json".to_owned(), vocabulary.tokenizer_config.to_vec()),
+    ]
+}
+
+/// `config.json` but for the scaling of rotary frequencies.
+fn hyperparameters(config: &ModelConfig) -> Map<String, Value> {
     let (class, model_type) = match config.architecture {
         Architecture::BitNet => ("BitNetForCausalLM", "bitnet"),
         Architecture::Llama => ("LlamaForCausalLM", "llama"),
@@ -112,7 +130,12 @@ fn config_of(checkpoint: &Checkpoint, config: &ModelConfig) -> Result<Map<String
         "eos_token_id": config.eos_token_ids,
         "torch_dtype": "bfloat16",
     });
-    let mut root = json.as_object().cloned().unwrap_or_default();
+    json.as_object().cloned().unwrap_or_default()
+}
+
+/// `config.json` of a model from a GGUF file.
+fn config_of(checkpoint: &Checkpoint, config: &ModelConfig) -> Result<Map<String, Value>> {
+    let mut root = hyperparameters(config);
     let scaling = match rope_scaling(checkpoint, config)? {
         None => return Ok(root),
         Some(RopeScaling::Linear { factor }) => json!({"rope_type": "linear", "factor": factor}),

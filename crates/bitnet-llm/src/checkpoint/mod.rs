@@ -21,6 +21,7 @@ mod scales;
 mod sink;
 mod source;
 mod statistics;
+mod synthetic;
 
 pub use bitnet_formats::RawDType;
 
@@ -31,3 +32,4 @@ pub use plan::{ConvertOptions, Pattern};
 pub use scales::{ScaleUnit, Scales, TernaryRule, scales_of};
 pub use source::{Checkpoint, Container, TensorEntry};
 pub use statistics::{Statistics, statistics_of};
+pub use synthetic::write_synthetic;

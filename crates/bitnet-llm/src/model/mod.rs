@@ -7,6 +7,8 @@ mod files;
 mod head;
 mod kv_cache;
 mod load;
+#[cfg(test)]
+mod sparsity;
 mod synthetic;
 pub mod tensor_names;
 mod weights;

@@ -2,12 +2,13 @@
 //!
 //! `speed` takes the samples, `measurement` says what they tell, `machine` measures the limits,
 //! `operations` holds each operation against them, and `report` is all of it, `page` the same with plots;
-//! `regress` compares two.
+//! `regress` compares two, `peers` runs other programs in turn with this one.
 
 mod machine;
 mod measurement;
 mod operations;
 mod page;
+mod peers;
 mod regress;
 mod report;
 mod speed;
@@ -22,17 +23,19 @@ use anyhow::{Context, Result};
 use bitnet::kernels::{Cpu, parallel};
 use bitnet::tensor::backend::profiler::Profile;
 use bitnet::tensor::memory::HybridMemoryPool;
-use bitnet::{Device, Model};
+use bitnet::{Device, LlmError, Model};
 use clap::{Args, Subcommand};
 
 use crate::args::{
     EngineArguments, LayoutArguments, MemoryArguments, ModelArguments, OutputArguments,
     ThreadArguments,
 };
+use crate::interrupt::Generating;
 use crate::output::ResultFile;
-use crate::{loading, output};
+use crate::{interrupt, loading, output};
 use machine::Machine;
 use operations::{AttentionWork, Recording};
+use peers::{Origin, PeerPath, Peers, Subject};
 use report::{Recorded, Report, Settings};
 use speed::Workload;
 use synthetic::Synthetic;
@@ -54,6 +57,7 @@ Examples:
   bitnet bench --threads 1
   bitnet bench --synthetic bitnet-2b-4t --prompt-tokens 128 --gen-tokens 32 --profile --json
   bitnet bench --repeat 6 --profile --html speed.html
+  bitnet bench --synthetic bitnet-2b-4t --compare --peer ik_llama.cpp=path/to/llama-bench
   bitnet bench --repeat 6 --json > before.json; bitnet bench regress before.json"
 )]
 pub(crate) struct Arguments {
@@ -97,6 +101,16 @@ struct Options {
     #[arg(long)]
     profile: bool,
 
+    /// Run the other programs that are installed in turn with this one, on the same shape, and print
+    /// ratios: llama-bench and python3 with transformers in PATH, and what BITNET_PEERS names
+    #[arg(long)]
+    compare: bool,
+
+    /// Run this program in turn with this one: llama.cpp, bitnet.cpp, ik_llama.cpp (a llama-bench) or
+    /// transformers (a python3); may be given several times
+    #[arg(long = "peer", value_name = "NAME=PATH", value_parser = peers::peer)]
+    peers: Vec<PeerPath>,
+
     /// Write the result as a page with plots too
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -120,7 +134,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let options = &arguments.options;
     // Before the measurement: a place that cannot be written is better known soon.
     let page = options.html.as_deref().map(ResultFile::create).transpose().context("--html")?;
-    let report = measure(options)?;
+    let report = match measure(options) {
+        Err(error) if matches!(error.downcast_ref(), Some(LlmError::Interrupted)) => {
+            return Ok(ExitCode::from(interrupt::STATUS));
+        }
+        measured => measured?,
+    };
     if let Some(mut file) = page {
         file.write_all(page::html(&report).as_bytes()).context("--html")?;
         file.finish()?;
@@ -140,6 +159,8 @@ impl Options {
             repeat: settings.repeat,
             warmup: settings.warmup,
             profile: settings.profile,
+            compare: false,
+            peers: Vec::new(),
             html: None,
             model: ModelArguments {
                 model: settings.files.clone(),
@@ -160,6 +181,10 @@ impl Options {
 /// Loads the model, measures it and then the machine.
 fn measure(options: &Options) -> Result<Report> {
     let quiet = options.output.quiet;
+    let found = match options.compare || !options.peers.is_empty() {
+        true => peers::find(&options.peers, options.compare)?,
+        false => Vec::new(),
+    };
     let started = Instant::now();
     let (model, name) = match options.synthetic {
         Some(synthetic) => {
@@ -181,12 +206,24 @@ fn measure(options: &Options) -> Result<Report> {
         repeat: options.repeat,
         warmup: options.warmup,
     };
-    let speed = speed::measure(&model, workload, quiet, |_| Ok(()))?;
+    let (speed, beside) = match found.as_slice() {
+        [] => (speed::measure(&model, workload, quiet, || Ok(()))?, Vec::new()),
+        found => {
+            let running = Generating::begin_writing();
+            let threads = parallel::num_threads();
+            let mut peers = Peers::prepare(found, subject(options)?, workload, threads, &running)?;
+            let between = || peers.round(&running);
+            let speed = speed::measure(&model, workload, quiet, between)?;
+            let beside = peers.finish(&speed);
+            (speed, beside)
+        }
+    };
     let recordings = match options.profile {
         true => speed::record(&model, workload)?,
         false => Vec::new(),
     };
-    let peak_memory_bytes = crate::machine::peak_memory_bytes();
+    // The files of other programs were mapped too, and would count.
+    let peak_memory_bytes = found.is_empty().then(crate::machine::peak_memory_bytes).flatten();
     let memory_pool = HybridMemoryPool::global().stats();
 
     let kv_bytes_per_position: usize = {
@@ -234,10 +271,22 @@ fn measure(options: &Options) -> Result<Report> {
         load_seconds,
         prefill: speed.prefill,
         decode: speed.decode,
+        peers: beside,
         settings: settings(options, device),
         machine,
         recorded: recordings.last().map(|recording| recorded(recording, operations)),
     })
+}
+
+/// What other programs are given.
+fn subject(options: &Options) -> Result<Subject> {
+    let model = &options.model;
+    let origin = match (options.synthetic, &model.model) {
+        (Some(synthetic), _) => Origin::Synthetic(synthetic.config()?),
+        (None, Some(path)) => Origin::Files(path.clone(), model.layout),
+        (None, None) => Origin::Embedded,
+    };
+    Ok(Subject { origin, head: model.engine.output_head })
 }
 
 fn settings(options: &Options, device: Device) -> Settings {

@@ -73,13 +73,21 @@ fn title(phase: Phase) -> &'static str {
 
 /// Names of programs with their speeds, ours first.
 fn programs(report: &Report, phase: Phase) -> Vec<(String, &Measurement)> {
-    vec![(
-        "bitnet".to_owned(),
-        match phase {
-            Phase::Prefill => &report.prefill,
-            Phase::Decode => &report.decode,
-        },
-    )]
+    let ours = match phase {
+        Phase::Prefill => &report.prefill,
+        Phase::Decode => &report.decode,
+    };
+    let peers = report.peers.iter().filter_map(|peer| {
+        let speed = peer.speed.as_ref()?;
+        Some((
+            peer.name.to_owned(),
+            match phase {
+                Phase::Prefill => &speed.prefill,
+                Phase::Decode => &speed.decode,
+            },
+        ))
+    });
+    std::iter::once(("bitnet".to_owned(), ours)).chain(peers).collect()
 }
 
 /// A bar for each median, with a line for its interval.
@@ -128,17 +136,18 @@ fn bars(programs: &[(String, &Measurement)]) -> String {
 
 fn table(programs: &[(String, &Measurement)]) -> String {
     let mut table = String::from(
-        "<div class=\"scroll\"><table>\n<tr><th>program<th>median<th>from<th>to<th>confidence\n",
+        "<div class=\"scroll\"><table>\n<tr><th>program<th>median<th>from<th>to<th>confidence<th>bitnet by it\n",
     );
     for (name, speed) in programs {
         let _ = writeln!(
             table,
-            "<tr><td>{}<td>{:.2}<td>{:.2}<td>{:.2}<td>{:.1} %",
+            "<tr><td>{}<td>{:.2}<td>{:.2}<td>{:.2}<td>{:.1} %<td>{:.2}",
             escaped(name),
             speed.median,
             speed.interval.low,
             speed.interval.high,
-            speed.interval.confidence * 100.0
+            speed.interval.confidence * 100.0,
+            programs[0].1.paired_ratio(speed).median
         );
     }
     table + "</table></div>\n"

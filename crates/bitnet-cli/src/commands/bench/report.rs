@@ -9,8 +9,9 @@ use bitnet::tensor::memory::MemoryStats;
 use serde::{Deserialize, Serialize};
 
 use super::machine::Machine;
-use super::measurement::Measurement;
+use super::measurement::{Interval, Measurement};
 use super::operations::{self, OperationReport};
+use super::peers::PeerReport;
 use super::synthetic::Synthetic;
 use crate::output;
 
@@ -67,6 +68,9 @@ pub(super) struct Report {
     /// Tokens per second of generating.
     pub(super) decode: Measurement,
     pub(super) machine: Machine,
+    /// Other programs that ran in turn with this one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) peers: Vec<PeerReport>,
     pub(super) settings: Settings,
     /// With --profile.
     #[serde(flatten)]
@@ -139,11 +143,37 @@ impl Report {
         line("threads", self.threads.to_string());
         line("output head", self.output_head.clone());
         text += &self.machine.text();
+        text += &peers_text(&self.peers);
         if let Some(recorded) = &self.recorded {
             text += &recorded.text();
         }
         text
     }
+}
+
+/// What other programs reached, and how many times as fast we are.
+fn peers_text(peers: &[PeerReport]) -> String {
+    let mut text = String::new();
+    for peer in peers {
+        let about = [&peer.version, &peer.model].into_iter().flatten().cloned();
+        let about: Vec<String> = about.chain(peer.notes.clone()).collect();
+        let _ = writeln!(text, "beside {}: {}", peer.name, output::one_line(&about.join("; ")));
+        let Some(speed) = &peer.speed else { continue };
+        for (label, theirs, ratio) in [
+            ("prefill", &speed.prefill, &speed.prefill_ratio),
+            ("decode", &speed.decode, &speed.decode_ratio),
+        ] {
+            let Interval { low, high, confidence } = ratio.interval;
+            let _ = writeln!(
+                text,
+                "  {label:<17} {:.1} tokens/s; ours is {:.2} times that ({low:.2} to {high:.2} with {:.0} %)",
+                theirs.median,
+                ratio.median,
+                confidence * 100.0
+            );
+        }
+    }
+    text
 }
 
 /// What is known of a median's true value, in a clause.

@@ -28,12 +28,12 @@ pub(super) struct Speed {
     pub(super) decode: Measurement,
 }
 
-/// Measures `model`. `between` is called after each repetition that counts, with its number.
+/// Measures `model`. `between` is called after each repetition that counts.
 pub(super) fn measure(
     model: &Arc<Model>,
     workload: Workload,
     quiet: bool,
-    mut between: impl FnMut(usize) -> Result<()>,
+    mut between: impl FnMut() -> Result<()>,
 ) -> Result<Speed> {
     // Before there is a prompt: one of any length would have to fit the memory.
     let (tokens, context) =
@@ -50,10 +50,10 @@ pub(super) fn measure(
         bar.update(run, runs);
         let (read, generated) = repetition(&mut session, &prompt, workload.gen_tokens)?;
         let rate = |tokens: usize, time: Duration| tokens as f64 / time.as_secs_f64().max(1e-9);
-        if let Some(counted) = run.checked_sub(workload.warmup) {
+        if run >= workload.warmup {
             prefill.push(rate(prompt.len(), read));
             decode.push(rate(workload.gen_tokens, generated));
-            between(counted)?;
+            between()?;
         }
     }
     Ok(Speed { prefill: Measurement::of(prefill), decode: Measurement::of(decode) })
