@@ -147,6 +147,11 @@ impl Backend for WgpuBackend {
         outputs: &mut [BitNetTensor],
     ) -> Result<()> {
         let (lanes, wide) = (self.gpu()?.lanes(), self.gpu()?.has_wide_workgroups());
+        if outputs.iter().any(|output| output.layout().offset() != 0) {
+            let reason = "kernels write from the beginning of a buffer on";
+            let context = ErrorContext::new(op.name(), inputs, reason);
+            return Err(TensorOpError::UnsupportedOperation(context));
+        }
         let targets: SmallVec<[Target<'_>; 3]> = outputs.iter().map(Target::of).collect();
         let outputs: SmallVec<[&BitNetTensor; 3]> = outputs.iter().collect();
         self.run(op, Tensors { inputs, outputs: &targets, lanes, wide }, &outputs, false)

@@ -11,6 +11,39 @@ fn uploads_between_many_commands_reach_what_follows_them() {
     adapters::each_device(|backend| check(backend.device()).expect("computed"));
 }
 
+#[test]
+fn results_go_where_they_are_asked_for() {
+    adapters::each_device(|backend| given_storage(backend.device()).expect("computed"));
+}
+
+/// Into the second half of a buffer, and over the operand of what was before.
+fn given_storage(device: Device) -> Result<()> {
+    let on = |values: Vec<f32>| {
+        let shape = [1, values.len()];
+        BitNetTensor::from_vec(values, shape)?.to_device(device)
+    };
+    let mut half = on(vec![9.0; 8])?.narrow(1, 4, 4)?;
+    let x = on(vec![1.0, -2.0, 3.0, 4.0])?;
+    x.gate_out(GateKind::ReluSquared, &x, &mut half)?;
+    assert_eq!(half.to_vec::<f32>()?, [1.0, 0.0, 27.0, 64.0]);
+
+    // The row that was normalised is written over by the product.
+    let weight =
+        BitNetTensor::from_vec(vec![1.0f32, -1.0, 0.0, 1.0].repeat(4), [4, 4])?.ternarize()?;
+    let norm = BitNetTensor::full([4], 1.0f32)?;
+    let product = |device: Device| -> Result<Vec<f32>> {
+        let weight = weight.to_device(device)?;
+        let weight = BitNetTensor::prepare_weight(&[&weight])?;
+        let mut x =
+            BitNetTensor::from_vec(vec![1.0f32, -2.0, 3.0, 4.0], [1, 4])?.to_device(device)?;
+        let row = x.rms_norm_quantize(&norm.to_device(device)?, 1e-6)?;
+        row.linear_out(&weight, &mut x)?;
+        x.to_vec()
+    };
+    assert_eq!(product(device)?, product(Device::CPU)?);
+    Ok(())
+}
+
 fn check(device: Device) -> Result<()> {
     let four = |value: f32| BitNetTensor::from_vec(vec![value; 4], [4])?.to_device(device);
     let mut sum = four(0.0)?;

@@ -15,6 +15,9 @@ use bitnet_tensor::{Device, DeviceBuffer};
 
 use super::{Gpu, lock};
 
+/// Bytes that may wait here; what is beyond goes back to the driver. Loading a model leaves buffers that
+/// nothing asks for again.
+const MOST_CACHED: u64 = 256 << 20;
 /// Blocks are whole 16-byte vectors, and never empty.
 const SMALLEST: u64 = 256;
 
@@ -158,6 +161,9 @@ impl BufferPool {
         let class = block.buffer.size();
         state.stats.live_bytes -= class;
         state.stats.live_buffers -= 1;
+        if state.stats.cached_bytes + class > MOST_CACHED {
+            return;
+        }
         state.stats.cached_bytes += class;
         state.free.entry(class).or_default().push(block);
     }

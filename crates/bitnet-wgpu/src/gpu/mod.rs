@@ -182,7 +182,7 @@ impl Gpu {
     /// Gives the pool's free buffers back to the driver, once the work that uses them is done.
     pub(crate) fn release_cache(&self) -> Result<()> {
         self.synchronize()?;
-        lock(&self.recorder).forget_bind_groups();
+        lock(&self.recorder).forget_buffers();
         self.pool.trim();
         // Buffers are destroyed when the device is polled.
         self.device.poll(wgpu::PollType::Poll).map_err(|error| self.lost("release", &error))?;

@@ -81,8 +81,10 @@ impl Recorder {
         self.room = FIRST_DISPATCHES;
     }
 
-    pub(super) fn forget_bind_groups(&mut self) {
+    /// Lets go of what it keeps of buffers.
+    pub(super) fn forget_buffers(&mut self) {
         self.bind_groups.clear();
+        self.staging.clear();
     }
 
     /// The encoder outside of a pass, for copies.

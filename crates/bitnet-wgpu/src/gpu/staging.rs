@@ -11,6 +11,9 @@ use super::recorder::STATUS_BYTES;
 use super::{Block, Gpu, GpuBuffer, lock};
 use crate::checks;
 
+/// Buffers for reading that are kept: a token's logits fit.
+const KEPT_STAGING: u64 = 4 << 20;
+
 impl Gpu {
     /// Storage with unspecified contents.
     pub(crate) fn allocate(self: &Arc<Self>, byte_len: usize) -> Result<Storage> {
@@ -122,7 +125,9 @@ impl Gpu {
         };
         staging.unmap();
         let recorder = &mut *lock(&self.recorder);
-        recorder.staging.entry(size).or_default().push(staging);
+        if size <= KEPT_STAGING {
+            recorder.staging.entry(size).or_default().push(staging);
+        }
         self.check(operation, &[])?;
         if report[0] != 0 {
             self.queue.write_buffer(&recorder.status, 0, &[0; STATUS_BYTES as usize]);

@@ -65,6 +65,12 @@ fn is_one_line(dispatch: &Dispatch, operands: usize) -> bool {
 fn continues(held: &[Dispatch], next: &Dispatch) -> bool {
     let Some(link) = link(next) else { return false };
     let Some(last) = held.last() else { return begins(next, link) };
+    // A buffer is either read or written by a dispatch.
+    let is_used = |id: u64| held.iter().flat_map(|d| &d.buffers).any(|block| block.id == id);
+    let operands = next.template.operands.iter().zip(&next.buffers);
+    if operands.into_iter().any(|((_, access), block)| *access == Write && is_used(block.id)) {
+        return false;
+    }
     match (self::link(last), link) {
         (Some(Link::Gate), Link::Quantize) => {
             // One row, with a norm, of the gate's result.
@@ -84,8 +90,6 @@ fn continues(held: &[Dispatch], next: &Dispatch) -> bool {
                 && is_one_line(next, 1)
                 && (next.params[2], next.params[1]) == (0, last.params[2])
                 && id(next, 0) == id(last, 5)
-                && id(next, 1) != id(&held[0], 0)
-                && (0..last.buffers.len()).all(|n| id(last, n) != id(next, 1))
         }
         (Some(Link::Rotate), Link::WriteRows) => {
             // Rows that were just rotated, by the same positions.
@@ -96,7 +100,6 @@ fn continues(held: &[Dispatch], next: &Dispatch) -> bool {
             held.len() == 2
                 && id(next, 0) == id(last, 0)
                 && id(next, 1) == id(&held[0], 0)
-                && id(next, 2) != id(last, 2)
                 && next.params[1..=5] == last.params[1..=5]
                 && next.params[16..19] == last.params[16..19]
         }
