@@ -28,8 +28,7 @@ fn given_storage(device: Device) -> Result<()> {
     assert_eq!(half.to_vec::<f32>()?, [1.0, 0.0, 27.0, 64.0]);
 
     // The row that was normalised is written over by the product.
-    let weight =
-        BitNetTensor::from_vec(vec![1.0f32, -1.0, 0.0, 1.0].repeat(4), [4, 4])?.ternarize()?;
+    let weight = BitNetTensor::from_vec([1.0f32, -1.0, 0.0, 1.0].repeat(4), [4, 4])?.ternarize()?;
     let norm = BitNetTensor::full([4], 1.0f32)?;
     let product = |device: Device| -> Result<Vec<f32>> {
         let weight = weight.to_device(device)?;
