@@ -49,10 +49,11 @@ macos_check() {
   RUSTC_BOOTSTRAP=1 debian_cargo check -Zbuild-std --target aarch64-apple-darwin "$@"
 }
 
-# on_lavapipe COMMAND…: with Mesa's driver as the only GPU, which tests then require.
+# on_lavapipe COMMAND…: with Mesa's driver as the only GPU, which tests then require; without its layer
+# that looks for a display and complains where there is none.
 on_lavapipe() {
   install_packages mesa-vulkan-drivers libvulkan1
-  VK_ICD_FILENAMES=$(echo /usr/share/vulkan/icd.d/lvp_icd.*.json) BITNET_REQUIRE_GPU=1 "$@"
+  NODEVICE_SELECT=1 VK_ICD_FILENAMES=$(echo /usr/share/vulkan/icd.d/lvp_icd.*.json) BITNET_REQUIRE_GPU=1 "$@"
 }
 
 # on_swiftshader COMMAND…: with the driver that Chromium brings; its subgroups and its rounding are
@@ -64,5 +65,5 @@ on_swiftshader() {
     mkdir -p "$folder"
     (cd "$folder" && apt-get download -qq chromium-common && dpkg-deb -x chromium-common_*.deb .)
   fi
-  VK_ICD_FILENAMES=$folder/usr/lib/chromium/vk_swiftshader_icd.json BITNET_REQUIRE_GPU=1 "$@"
+  NODEVICE_SELECT=1 VK_ICD_FILENAMES=$folder/usr/lib/chromium/vk_swiftshader_icd.json BITNET_REQUIRE_GPU=1 "$@"
 }
