@@ -18,18 +18,6 @@ type Pair = [__m256; 2];
 /// The same of integers.
 type Ints = [__m256i; 2];
 
-/// Functions that are one expression of intrinsics.
-macro_rules! intrinsics {
-    ($($name:ident($($arg:ident: $type:ty),*) $(-> $ret:ty)? = $value:expr;)*) => {$(
-        #[inline(always)]
-        fn $name(self, $($arg: $type),*) $(-> $ret)? {
-            // SAFETY: `self` proves the CPU's features; memory operands are arrays of the
-            // operation's width.
-            unsafe { $value }
-        }
-    )*};
-}
-
 impl<const VNNI: bool> Float for Avx2<VNNI> {
     type F32 = Pair;
     type I32 = Ints;

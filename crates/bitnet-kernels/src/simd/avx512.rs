@@ -11,18 +11,6 @@ pub(crate) struct Avx512<const VBMI: bool>(());
 
 impl<const VBMI: bool> Simd for Avx512<VBMI> {}
 
-/// Functions that are one expression of intrinsics.
-macro_rules! intrinsics {
-    ($($name:ident($($arg:ident: $type:ty),*) $(-> $ret:ty)? = $value:expr;)*) => {$(
-        #[inline(always)]
-        fn $name(self, $($arg: $type),*) $(-> $ret)? {
-            // SAFETY: `self` proves the CPU's features; memory operands are arrays of the
-            // operation's width.
-            unsafe { $value }
-        }
-    )*};
-}
-
 impl<const VBMI: bool> Float for Avx512<VBMI> {
     type F32 = __m512;
     type I32 = __m512i;

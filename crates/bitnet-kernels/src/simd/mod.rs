@@ -7,6 +7,10 @@
 //! lanes in one fixed tree, and no operation is fused, so the results are bit-identical on all
 //! tiers.
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[macro_use]
+mod registers;
+
 mod dot;
 mod double;
 pub(crate) mod float;

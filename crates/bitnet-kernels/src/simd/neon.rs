@@ -24,31 +24,13 @@ type Ints = [int32x4_t; 4];
 /// The same of truth values: all bits or none.
 type Masks = [uint32x4_t; 4];
 
-/// Functions that are one expression of intrinsics for each register `i`.
-macro_rules! intrinsics {
-    ($($name:ident($($arg:ident: $type:ty),*) -> $ret:ty, $i:ident = $value:expr;)*) => {$(
-        #[inline(always)]
-        fn $name(self, $($arg: $type),*) -> $ret {
-            // SAFETY: `self` proves the CPU's features; loads are of a quarter of an array.
-            unsafe {
-                [
-                    { let $i = 0; $value },
-                    { let $i = 1; $value },
-                    { let $i = 2; $value },
-                    { let $i = 3; $value },
-                ]
-            }
-        }
-    )*};
-}
-
 impl<const DOTPROD: bool, const I8MM: bool> Float for Neon<DOTPROD, I8MM> {
     type F32 = Quad;
     type I32 = Ints;
     type Mask = Masks;
     const WIDE: bool = false;
 
-    intrinsics! {
+    intrinsics_by_register! { 4;
         splat(x: f32) -> Quad, _i = vdupq_n_f32(x);
         load(x: &[f32; LANES]) -> Quad, i = vld1q_f32(x.as_ptr().add(4 * i));
         load_bf16(x: &[u16; LANES]) -> Quad, i =

@@ -17,31 +17,13 @@ type Quad = [__m128; 4];
 /// The same of integers.
 type Ints = [__m128i; 4];
 
-/// Functions that are one expression of intrinsics for each register `i`.
-macro_rules! intrinsics {
-    ($($name:ident($($arg:ident: $type:ty),*) -> $ret:ty, $i:ident = $value:expr;)*) => {$(
-        #[inline(always)]
-        fn $name(self, $($arg: $type),*) -> $ret {
-            // SAFETY: `self` proves the CPU's features; loads are of a quarter of an array.
-            unsafe {
-                [
-                    { let $i = 0; $value },
-                    { let $i = 1; $value },
-                    { let $i = 2; $value },
-                    { let $i = 3; $value },
-                ]
-            }
-        }
-    )*};
-}
-
 impl Float for Sse41 {
     type F32 = Quad;
     type I32 = Ints;
     type Mask = Quad;
     const WIDE: bool = false;
 
-    intrinsics! {
+    intrinsics_by_register! { 4;
         splat(x: f32) -> Quad, _i = _mm_set1_ps(x);
         load(x: &[f32; LANES]) -> Quad, i = _mm_loadu_ps(x.as_ptr().add(4 * i));
         load_bf16(x: &[u16; LANES]) -> Quad, i = _mm_castsi128_ps(_mm_unpacklo_epi16(

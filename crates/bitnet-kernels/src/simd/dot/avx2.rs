@@ -7,7 +7,7 @@
 
 use std::arch::x86_64::*;
 
-use super::DotSimd;
+use super::{DotSimd, quad_bits};
 use crate::simd::avx2::Avx2;
 
 impl DotSimd for Avx2<false> {
@@ -42,7 +42,7 @@ impl DotSimd for Avx2<false> {
     fn plane_dot(self, partial: [__m256i; 2], plane: [__m256i; 2], q: &[i8; 4]) -> [__m256i; 2] {
         // SAFETY: `self` proves AVX2; register arithmetic only.
         unsafe {
-            let q = _mm256_set1_epi32(i32::from_le_bytes(q.map(|v| v as u8)));
+            let q = _mm256_set1_epi32(quad_bits(*q));
             [
                 _mm256_add_epi16(partial[0], _mm256_maddubs_epi16(plane[0], q)),
                 _mm256_add_epi16(partial[1], _mm256_maddubs_epi16(plane[1], q)),

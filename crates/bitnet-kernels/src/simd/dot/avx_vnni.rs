@@ -5,7 +5,7 @@
 
 use std::arch::x86_64::*;
 
-use super::DotSimd;
+use super::{DotSimd, quad_bits};
 use crate::simd::avx2::Avx2;
 
 impl DotSimd for Avx2<true> {
@@ -40,7 +40,7 @@ impl DotSimd for Avx2<true> {
     fn plane_dot(self, partial: [__m256i; 2], plane: [__m256i; 2], q: &[i8; 4]) -> [__m256i; 2] {
         // SAFETY: `self` proves AVX-VNNI; register arithmetic only.
         unsafe {
-            let q = _mm256_set1_epi32(i32::from_le_bytes(q.map(|v| v as u8)));
+            let q = _mm256_set1_epi32(quad_bits(*q));
             [
                 _mm256_dpbusd_avx_epi32(partial[0], plane[0], q),
                 _mm256_dpbusd_avx_epi32(partial[1], plane[1], q),

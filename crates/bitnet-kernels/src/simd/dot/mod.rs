@@ -20,9 +20,18 @@ mod scalar;
 mod sse41;
 
 #[cfg(target_arch = "aarch64")]
+pub(super) use neon::quad;
+#[cfg(target_arch = "aarch64")]
 pub(super) use neon_dotprod::{sdot, usdot};
 
 use super::unpack::{PlaneBytes, Unpack};
+
+/// Four activations as the bytes of a lane.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[inline(always)]
+pub(super) fn quad_bits(q: [i8; 4]) -> i32 {
+    i32::from_le_bytes(q.map(|v| v as u8))
+}
 
 /// Integer dot products of one tier. Implementations are `#[inline(always)]`.
 pub(crate) trait DotSimd: Unpack {

@@ -8,8 +8,53 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::DotSimd;
+use super::{DotSimd, quad_bits};
 use crate::simd::neon::Neon;
+
+/// What both kinds of NEON have of int8 matrices: all but the dot product.
+macro_rules! int8_of_neon {
+    () => {
+        type Int8Sum = int32x4_t;
+        type Int8Weights = [int8x16_t; 4];
+        type Int8Activations = [int8x16_t; 4];
+
+        #[inline(always)]
+        fn int8_zero(self) -> int32x4_t {
+            // SAFETY: `self` proves NEON; register arithmetic only.
+            unsafe { vdupq_n_s32(0) }
+        }
+
+        #[inline(always)]
+        fn int8_weights(self, w: &[i8; 64]) -> [int8x16_t; 4] {
+            // SAFETY: `self` proves NEON; a load of 64 bytes.
+            let int8x16x4_t(a, b, c, d) = unsafe { vld1q_s8_x4(w.as_ptr()) };
+            [a, b, c, d]
+        }
+
+        #[inline(always)]
+        fn int8_activations(self, q: &[i8; 64]) -> [int8x16_t; 4] {
+            self.int8_weights(q) // The same bytes.
+        }
+
+        #[inline(always)]
+        fn int8_add(self, a: int32x4_t, b: int32x4_t) -> int32x4_t {
+            // SAFETY: `self` proves NEON; register arithmetic only.
+            unsafe { vaddq_s32(a, b) }
+        }
+
+        #[inline(always)]
+        fn int8_total(self, sum: int32x4_t, _q_sum: i32) -> i32 {
+            // SAFETY: `self` proves NEON; register arithmetic only.
+            unsafe { vaddvq_s32(sum) }
+        }
+
+        #[inline(always)]
+        fn prefetch(self, address: *const u8) {
+            prefetch(address);
+        }
+    };
+}
+pub(super) use int8_of_neon;
 
 impl DotSimd for Neon<false, false> {
     const STREAM_TOKENS: usize = 1;
@@ -21,9 +66,6 @@ impl DotSimd for Neon<false, false> {
 
     /// Lanes `2r` and `2r + 1` of eight i16 belong to row `r` (of four).
     type Partial = [int16x8_t; 4];
-    type Int8Sum = int32x4_t;
-    type Int8Weights = [int8x16_t; 4];
-    type Int8Activations = [int8x16_t; 4];
 
     /// A plane adds at most 2 · max_code · 128 to a lane of i16.
     #[inline(always)]
@@ -46,7 +88,7 @@ impl DotSimd for Neon<false, false> {
     ) -> [int16x8_t; 4] {
         // SAFETY: `self` proves NEON; register arithmetic only.
         unsafe {
-            let q = vreinterpretq_s8_s32(vdupq_n_s32(i32::from_le_bytes(q.map(|v| v as u8))));
+            let q = quad(*q);
             let (even, odd) = (vuzp1q_s8(q, q), vuzp2q_s8(q, q));
             for half in 0..2 {
                 let even_codes = vreinterpretq_s8_u8(plane[2 * half]);
@@ -69,23 +111,7 @@ impl DotSimd for Neon<false, false> {
         }
     }
 
-    #[inline(always)]
-    fn int8_zero(self) -> int32x4_t {
-        // SAFETY: `self` proves NEON; register arithmetic only.
-        unsafe { vdupq_n_s32(0) }
-    }
-
-    #[inline(always)]
-    fn int8_weights(self, w: &[i8; 64]) -> [int8x16_t; 4] {
-        // SAFETY: `self` proves NEON; a load of 64 bytes.
-        let int8x16x4_t(a, b, c, d) = unsafe { vld1q_s8_x4(w.as_ptr()) };
-        [a, b, c, d]
-    }
-
-    #[inline(always)]
-    fn int8_activations(self, q: &[i8; 64]) -> [int8x16_t; 4] {
-        self.int8_weights(q) // The same bytes.
-    }
+    int8_of_neon!();
 
     #[inline(always)]
     fn int8_dot(self, mut sum: int32x4_t, w: [int8x16_t; 4], q: [int8x16_t; 4]) -> int32x4_t {
@@ -98,23 +124,6 @@ impl DotSimd for Neon<false, false> {
         }
         sum
     }
-
-    #[inline(always)]
-    fn int8_add(self, a: int32x4_t, b: int32x4_t) -> int32x4_t {
-        // SAFETY: `self` proves NEON; register arithmetic only.
-        unsafe { vaddq_s32(a, b) }
-    }
-
-    #[inline(always)]
-    fn int8_total(self, sum: int32x4_t, _q_sum: i32) -> i32 {
-        // SAFETY: `self` proves NEON; register arithmetic only.
-        unsafe { vaddvq_s32(sum) }
-    }
-
-    #[inline(always)]
-    fn prefetch(self, address: *const u8) {
-        prefetch(address);
-    }
 }
 
 /// Asks for the cache line of any address. (The intrinsic is not stable.)
@@ -125,4 +134,14 @@ pub(super) fn prefetch(address: *const u8) {
         asm!("prfm pldl1keep, [{address}]", address = in(reg) address,
             options(readonly, nostack, preserves_flags));
     }
+}
+
+/// The four activations in every lane of 32 bits.
+///
+/// # Safety
+/// The CPU has NEON.
+#[inline(always)]
+pub(in crate::simd) unsafe fn quad(q: [i8; 4]) -> int8x16_t {
+    // SAFETY: the caller's promise; register arithmetic only.
+    unsafe { vreinterpretq_s8_s32(vdupq_n_s32(quad_bits(q))) }
 }

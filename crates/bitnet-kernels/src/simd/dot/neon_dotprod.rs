@@ -8,7 +8,7 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::neon::prefetch;
+use super::neon::{int8_of_neon, prefetch, quad};
 use super::{DotSimd, dot_by_planes};
 use crate::simd::neon::Neon;
 use crate::simd::unpack::PlaneBytes;
@@ -24,9 +24,6 @@ impl<const I8MM: bool> DotSimd for Neon<true, I8MM> {
 
     /// Four rows each.
     type Partial = [int32x4_t; 4];
-    type Int8Sum = int32x4_t;
-    type Int8Weights = [int8x16_t; 4];
-    type Int8Activations = [int8x16_t; 4];
 
     /// A lane is of 32 bits and wraps, as the whole sum may.
     #[inline(always)]
@@ -49,7 +46,7 @@ impl<const I8MM: bool> DotSimd for Neon<true, I8MM> {
     ) -> [int32x4_t; 4] {
         // SAFETY: `self` proves `dotprod`; register arithmetic, and codes are below 128.
         unsafe {
-            let q = vreinterpretq_s8_s32(vdupq_n_s32(i32::from_le_bytes(q.map(|v| v as u8))));
+            let q = quad(*q);
             for i in 0..4 {
                 partial[i] = sdot(partial[i], vreinterpretq_s8_u8(plane[i]), q);
             }
@@ -130,23 +127,7 @@ impl<const I8MM: bool> DotSimd for Neon<true, I8MM> {
         dot_by_planes(self, odd_planes, odd_quads, max_code, sums);
     }
 
-    #[inline(always)]
-    fn int8_zero(self) -> int32x4_t {
-        // SAFETY: `self` proves NEON; register arithmetic only.
-        unsafe { vdupq_n_s32(0) }
-    }
-
-    #[inline(always)]
-    fn int8_weights(self, w: &[i8; 64]) -> [int8x16_t; 4] {
-        // SAFETY: `self` proves NEON; a load of 64 bytes.
-        let int8x16x4_t(a, b, c, d) = unsafe { vld1q_s8_x4(w.as_ptr()) };
-        [a, b, c, d]
-    }
-
-    #[inline(always)]
-    fn int8_activations(self, q: &[i8; 64]) -> [int8x16_t; 4] {
-        self.int8_weights(q) // The same bytes.
-    }
+    int8_of_neon!();
 
     #[inline(always)]
     fn int8_dot(self, mut sum: int32x4_t, w: [int8x16_t; 4], q: [int8x16_t; 4]) -> int32x4_t {
@@ -155,23 +136,6 @@ impl<const I8MM: bool> DotSimd for Neon<true, I8MM> {
             sum = unsafe { sdot(sum, w[i], q[i]) };
         }
         sum
-    }
-
-    #[inline(always)]
-    fn int8_add(self, a: int32x4_t, b: int32x4_t) -> int32x4_t {
-        // SAFETY: `self` proves NEON; register arithmetic only.
-        unsafe { vaddq_s32(a, b) }
-    }
-
-    #[inline(always)]
-    fn int8_total(self, sum: int32x4_t, _q_sum: i32) -> i32 {
-        // SAFETY: `self` proves NEON; register arithmetic only.
-        unsafe { vaddvq_s32(sum) }
-    }
-
-    #[inline(always)]
-    fn prefetch(self, address: *const u8) {
-        prefetch(address);
     }
 }
 
@@ -241,50 +205,37 @@ unsafe fn dot_by_matrices<const R: usize, const Q: usize>(
     }
 }
 
-/// `sum[i] + Σⱼ a[4i + j] · b[4i + j]`, `j < 4`.
-///
-/// # Safety
-/// The CPU must have `dotprod`.
-#[inline(always)]
-pub(in crate::simd) unsafe fn sdot(sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
-    let mut sum = sum;
-    // SAFETY: the caller's promise; register arithmetic only.
-    unsafe {
-        asm!("sdot {sum:v}.4s, {a:v}.16b, {b:v}.16b",
-            sum = inlateout(vreg) sum, a = in(vreg) a, b = in(vreg) b,
-            options(pure, nomem, nostack, preserves_flags));
-    }
-    sum
+/// Functions that are one instruction: `name(type of a) = "name";`
+macro_rules! instructions {
+    ($($(#[$doc:meta])* $visibility:vis $name:ident($a:ty) = $mnemonic:literal;)*) => {$(
+        $(#[$doc])*
+        #[inline(always)]
+        $visibility unsafe fn $name(sum: int32x4_t, a: $a, b: int8x16_t) -> int32x4_t {
+            let mut sum = sum;
+            // SAFETY: the caller's promise; register arithmetic only.
+            unsafe {
+                asm!(concat!($mnemonic, " {sum:v}.4s, {a:v}.16b, {b:v}.16b"),
+                    sum = inlateout(vreg) sum, a = in(vreg) a, b = in(vreg) b,
+                    options(pure, nomem, nostack, preserves_flags));
+            }
+            sum
+        }
+    )*};
 }
-
-/// As [`sdot`], of unsigned `a`.
-///
-/// # Safety
-/// The CPU must have `i8mm`.
-#[inline(always)]
-pub(in crate::simd) unsafe fn usdot(sum: int32x4_t, a: uint8x16_t, b: int8x16_t) -> int32x4_t {
-    let mut sum = sum;
-    // SAFETY: the caller's promise; register arithmetic only.
-    unsafe {
-        asm!("usdot {sum:v}.4s, {a:v}.16b, {b:v}.16b",
-            sum = inlateout(vreg) sum, a = in(vreg) a, b = in(vreg) b,
-            options(pure, nomem, nostack, preserves_flags));
-    }
-    sum
-}
-
-/// `sum[2i + j] + Σₖ a[8i + k] · b[8j + k]`, `k < 8`.
-///
-/// # Safety
-/// The CPU must have `i8mm`.
-#[inline(always)]
-unsafe fn usmmla(sum: int32x4_t, a: uint8x16_t, b: int8x16_t) -> int32x4_t {
-    let mut sum = sum;
-    // SAFETY: the caller's promise; register arithmetic only.
-    unsafe {
-        asm!("usmmla {sum:v}.4s, {a:v}.16b, {b:v}.16b",
-            sum = inlateout(vreg) sum, a = in(vreg) a, b = in(vreg) b,
-            options(pure, nomem, nostack, preserves_flags));
-    }
-    sum
+instructions! {
+    /// `sum[i] + Σⱼ a[4i + j] · b[4i + j]`, `j < 4`.
+    ///
+    /// # Safety
+    /// The CPU must have `dotprod`.
+    pub(in crate::simd) sdot(int8x16_t) = "sdot";
+    /// As [`sdot`], of unsigned `a`.
+    ///
+    /// # Safety
+    /// The CPU must have `i8mm`.
+    pub(in crate::simd) usdot(uint8x16_t) = "usdot";
+    /// `sum[2i + j] + Σₖ a[8i + k] · b[8j + k]`, `k < 8`.
+    ///
+    /// # Safety
+    /// The CPU must have `i8mm`.
+    usmmla(uint8x16_t) = "usmmla";
 }

@@ -6,7 +6,7 @@
 
 use std::arch::x86_64::*;
 
-use super::DotSimd;
+use super::{DotSimd, quad_bits};
 use crate::simd::sse41::Sse41;
 
 impl DotSimd for Sse41 {
@@ -46,7 +46,7 @@ impl DotSimd for Sse41 {
     ) -> [__m128i; 4] {
         // SAFETY: `self` proves SSSE3; register arithmetic only.
         unsafe {
-            let q = _mm_set1_epi32(i32::from_le_bytes(q.map(|v| v as u8)));
+            let q = _mm_set1_epi32(quad_bits(*q));
             for i in 0..4 {
                 partial[i] = _mm_add_epi16(partial[i], _mm_maddubs_epi16(plane[i], q));
             }

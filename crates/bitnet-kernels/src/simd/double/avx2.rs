@@ -8,35 +8,17 @@ use crate::simd::avx2::Avx2;
 /// Lanes 0 to 3, 4 to 7, 8 to 11 and 12 to 15.
 type Quad = [__m256d; 4];
 
-/// Functions that are one expression of intrinsics for each register `i`.
-macro_rules! intrinsics {
-    ($($name:ident($($arg:ident),*) $i:ident = $value:expr;)*) => {$(
-        #[inline(always)]
-        fn $name(self, $($arg: Quad),*) -> Quad {
-            // SAFETY: `self` proves the CPU's features.
-            unsafe {
-                [
-                    { let $i = 0; $value },
-                    { let $i = 1; $value },
-                    { let $i = 2; $value },
-                    { let $i = 3; $value },
-                ]
-            }
-        }
-    )*};
-}
-
 impl<const VNNI: bool> Double for Avx2<VNNI> {
     type F64 = Quad;
 
-    intrinsics! {
-        add64(a, b) i = _mm256_add_pd(a[i], b[i]);
-        sub64(a, b) i = _mm256_sub_pd(a[i], b[i]);
-        mul64(a, b) i = _mm256_mul_pd(a[i], b[i]);
-        div64(a, b) i = _mm256_div_pd(a[i], b[i]);
-        max64(a, b) i = _mm256_max_pd(a[i], b[i]);
-        min64(a, b) i = _mm256_min_pd(a[i], b[i]);
-        pow2_64(n) i = _mm256_castsi256_pd(_mm256_slli_epi64::<52>(_mm256_castpd_si256(
+    intrinsics_by_register! { 4;
+        add64(a: Quad, b: Quad) -> Quad, i = _mm256_add_pd(a[i], b[i]);
+        sub64(a: Quad, b: Quad) -> Quad, i = _mm256_sub_pd(a[i], b[i]);
+        mul64(a: Quad, b: Quad) -> Quad, i = _mm256_mul_pd(a[i], b[i]);
+        div64(a: Quad, b: Quad) -> Quad, i = _mm256_div_pd(a[i], b[i]);
+        max64(a: Quad, b: Quad) -> Quad, i = _mm256_max_pd(a[i], b[i]);
+        min64(a: Quad, b: Quad) -> Quad, i = _mm256_min_pd(a[i], b[i]);
+        pow2_64(n: Quad) -> Quad, i = _mm256_castsi256_pd(_mm256_slli_epi64::<52>(_mm256_castpd_si256(
             _mm256_add_pd(n[i], _mm256_set1_pd(EXPONENT_SHIFT)))));
     }
 

@@ -8,17 +8,6 @@ use crate::simd::avx512::Avx512;
 /// Lanes 0 to 7 and 8 to 15.
 type Pair = [__m512d; 2];
 
-/// Functions that are one expression of intrinsics.
-macro_rules! intrinsics {
-    ($($name:ident($($arg:ident: $type:ty),*) -> $ret:ty = $value:expr;)*) => {$(
-        #[inline(always)]
-        fn $name(self, $($arg: $type),*) -> $ret {
-            // SAFETY: `self` proves the CPU's features.
-            unsafe { $value }
-        }
-    )*};
-}
-
 impl<const VBMI: bool> Double for Avx512<VBMI> {
     type F64 = Pair;
 

@@ -8,40 +8,18 @@ use crate::simd::neon::Neon;
 /// Lanes `2i` and `2i + 1` in register `i`.
 type Octet = [float64x2_t; 8];
 
-/// Functions that are one expression of intrinsics for each register `i`.
-macro_rules! intrinsics {
-    ($($name:ident($($arg:ident),*) $i:ident = $value:expr;)*) => {$(
-        #[inline(always)]
-        fn $name(self, $($arg: Octet),*) -> Octet {
-            // SAFETY: `self` proves the CPU's features.
-            unsafe {
-                [
-                    { let $i = 0; $value },
-                    { let $i = 1; $value },
-                    { let $i = 2; $value },
-                    { let $i = 3; $value },
-                    { let $i = 4; $value },
-                    { let $i = 5; $value },
-                    { let $i = 6; $value },
-                    { let $i = 7; $value },
-                ]
-            }
-        }
-    )*};
-}
-
 impl<const DOTPROD: bool, const I8MM: bool> Double for Neon<DOTPROD, I8MM> {
     type F64 = Octet;
 
-    intrinsics! {
-        add64(a, b) i = vaddq_f64(a[i], b[i]);
-        sub64(a, b) i = vsubq_f64(a[i], b[i]);
-        mul64(a, b) i = vmulq_f64(a[i], b[i]);
-        div64(a, b) i = vdivq_f64(a[i], b[i]);
+    intrinsics_by_register! { 8;
+        add64(a: Octet, b: Octet) -> Octet, i = vaddq_f64(a[i], b[i]);
+        sub64(a: Octet, b: Octet) -> Octet, i = vsubq_f64(a[i], b[i]);
+        mul64(a: Octet, b: Octet) -> Octet, i = vmulq_f64(a[i], b[i]);
+        div64(a: Octet, b: Octet) -> Octet, i = vdivq_f64(a[i], b[i]);
         // Not `vmaxq_f64`, which gives NaN where either is.
-        max64(a, b) i = vbslq_f64(vcgtq_f64(a[i], b[i]), a[i], b[i]);
-        min64(a, b) i = vbslq_f64(vcltq_f64(a[i], b[i]), a[i], b[i]);
-        pow2_64(n) i = vreinterpretq_f64_u64(vshlq_n_u64::<52>(vreinterpretq_u64_f64(
+        max64(a: Octet, b: Octet) -> Octet, i = vbslq_f64(vcgtq_f64(a[i], b[i]), a[i], b[i]);
+        min64(a: Octet, b: Octet) -> Octet, i = vbslq_f64(vcltq_f64(a[i], b[i]), a[i], b[i]);
+        pow2_64(n: Octet) -> Octet, i = vreinterpretq_f64_u64(vshlq_n_u64::<52>(vreinterpretq_u64_f64(
             vaddq_f64(n[i], vdupq_n_f64(EXPONENT_SHIFT)))));
     }
 

@@ -8,39 +8,17 @@ use crate::simd::sse41::Sse41;
 /// Lanes `2i` and `2i + 1` in register `i`.
 type Octet = [__m128d; 8];
 
-/// Functions that are one expression of intrinsics for each register `i`.
-macro_rules! intrinsics {
-    ($($name:ident($($arg:ident),*) $i:ident = $value:expr;)*) => {$(
-        #[inline(always)]
-        fn $name(self, $($arg: Octet),*) -> Octet {
-            // SAFETY: `self` proves the CPU's features.
-            unsafe {
-                [
-                    { let $i = 0; $value },
-                    { let $i = 1; $value },
-                    { let $i = 2; $value },
-                    { let $i = 3; $value },
-                    { let $i = 4; $value },
-                    { let $i = 5; $value },
-                    { let $i = 6; $value },
-                    { let $i = 7; $value },
-                ]
-            }
-        }
-    )*};
-}
-
 impl Double for Sse41 {
     type F64 = Octet;
 
-    intrinsics! {
-        add64(a, b) i = _mm_add_pd(a[i], b[i]);
-        sub64(a, b) i = _mm_sub_pd(a[i], b[i]);
-        mul64(a, b) i = _mm_mul_pd(a[i], b[i]);
-        div64(a, b) i = _mm_div_pd(a[i], b[i]);
-        max64(a, b) i = _mm_max_pd(a[i], b[i]);
-        min64(a, b) i = _mm_min_pd(a[i], b[i]);
-        pow2_64(n) i = _mm_castsi128_pd(_mm_slli_epi64::<52>(_mm_castpd_si128(
+    intrinsics_by_register! { 8;
+        add64(a: Octet, b: Octet) -> Octet, i = _mm_add_pd(a[i], b[i]);
+        sub64(a: Octet, b: Octet) -> Octet, i = _mm_sub_pd(a[i], b[i]);
+        mul64(a: Octet, b: Octet) -> Octet, i = _mm_mul_pd(a[i], b[i]);
+        div64(a: Octet, b: Octet) -> Octet, i = _mm_div_pd(a[i], b[i]);
+        max64(a: Octet, b: Octet) -> Octet, i = _mm_max_pd(a[i], b[i]);
+        min64(a: Octet, b: Octet) -> Octet, i = _mm_min_pd(a[i], b[i]);
+        pow2_64(n: Octet) -> Octet, i = _mm_castsi128_pd(_mm_slli_epi64::<52>(_mm_castpd_si128(
             _mm_add_pd(n[i], _mm_set1_pd(EXPONENT_SHIFT)))));
     }
 

@@ -3,7 +3,9 @@
 use std::arch::x86_64::*;
 
 use super::{CodeBytes, GroupDot};
+use crate::simd::Float;
 use crate::simd::avx2::Avx2;
+use crate::simd::dot::quad_bits;
 
 /// The four codes in every lane of 32 bits.
 ///
@@ -12,7 +14,7 @@ use crate::simd::avx2::Avx2;
 #[inline(always)]
 unsafe fn quad(q: [i8; 4]) -> __m256i {
     // SAFETY: the caller's.
-    unsafe { _mm256_set1_epi32(i32::from_le_bytes(q.map(|v| v as u8))) }
+    unsafe { _mm256_set1_epi32(quad_bits(q)) }
 }
 
 impl GroupDot for Avx2<false> {
@@ -92,7 +94,6 @@ impl GroupDot for Avx2<false> {
 
     #[inline(always)]
     fn sums_to_f32(self, sums: [__m256i; 2]) -> [__m256; 2] {
-        // SAFETY: `self` proves AVX2; register arithmetic only.
-        unsafe { [_mm256_cvtepi32_ps(sums[0]), _mm256_cvtepi32_ps(sums[1])] }
+        self.float_of_int(sums)
     }
 }

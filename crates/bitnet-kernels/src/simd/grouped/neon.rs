@@ -82,11 +82,6 @@ impl GroupDot for Neon<false, false> {
 
     #[inline(always)]
     fn sums_to_f32(self, sums: [int32x4_t; 4]) -> [float32x4_t; 4] {
-        let mut floats = self.splat(0.0);
-        for i in 0..4 {
-            // SAFETY: `self` proves NEON; register arithmetic only.
-            floats[i] = unsafe { vcvtq_f32_s32(sums[i]) };
-        }
-        floats
+        self.float_of_int(sums)
     }
 }

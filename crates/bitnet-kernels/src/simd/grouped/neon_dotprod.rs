@@ -4,7 +4,7 @@ use std::arch::aarch64::*;
 
 use super::{CodeBytes, GroupDot};
 use crate::simd::Float;
-use crate::simd::dot::{sdot, usdot};
+use crate::simd::dot::{quad, sdot, usdot};
 use crate::simd::neon::Neon;
 
 impl<const I8MM: bool> GroupDot for Neon<true, I8MM> {
@@ -80,23 +80,8 @@ impl<const I8MM: bool> GroupDot for Neon<true, I8MM> {
 
     #[inline(always)]
     fn sums_to_f32(self, sums: [int32x4_t; 4]) -> [float32x4_t; 4] {
-        let mut floats = self.splat(0.0);
-        for i in 0..4 {
-            // SAFETY: `self` proves NEON; register arithmetic only.
-            floats[i] = unsafe { vcvtq_f32_s32(sums[i]) };
-        }
-        floats
+        self.float_of_int(sums)
     }
-}
-
-/// The four codes in every lane of 32 bits.
-///
-/// # Safety
-/// The CPU has NEON.
-#[inline(always)]
-unsafe fn quad(q: [i8; 4]) -> int8x16_t {
-    // SAFETY: the caller's promise; register arithmetic only.
-    unsafe { vreinterpretq_s8_s32(vdupq_n_s32(i32::from_le_bytes(q.map(|v| v as u8)))) }
 }
 
 /// `256 · high + low`.

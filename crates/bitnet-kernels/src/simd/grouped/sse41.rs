@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::{CodeBytes, GroupDot};
+use crate::simd::dot::quad_bits;
 use crate::simd::sse41::Sse41;
 use crate::simd::{DotSimd, Float};
 
@@ -53,8 +54,8 @@ impl GroupDot for Sse41 {
             for (planes, q) in planes.iter().zip(q) {
                 for k in 0..4 {
                     // Codes as 16 bits, those of even columns and those of odd ones.
-                    let high = _mm_set1_epi32(i32::from_le_bytes(q[0][k].map(|v| v as u8)));
-                    let low = _mm_set1_epi32(i32::from_le_bytes(q[1][k].map(|v| v as u8)));
+                    let high = _mm_set1_epi32(quad_bits(q[0][k]));
+                    let low = _mm_set1_epi32(quad_bits(q[1][k]));
                     let q_odd =
                         _mm_add_epi16(_mm_andnot_si128(even, high), _mm_srai_epi16::<8>(low));
                     let q_even = _mm_add_epi16(

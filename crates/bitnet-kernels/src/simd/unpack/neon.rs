@@ -13,25 +13,6 @@ use crate::simd::neon::Neon;
 /// and their odd ones, then those of rows 8 to 15.
 type Bytes = [uint8x16_t; 4];
 
-/// Functions that are one expression of intrinsics for each register `i`.
-macro_rules! intrinsics {
-    ($($(#[$doc:meta])* $name:ident$(<const $j:ident: usize>)?($($arg:ident),*) $i:ident = $value:expr;)*) => {$(
-        $(#[$doc])*
-        #[inline(always)]
-        fn $name$(<const $j: usize>)?(self, $($arg: Bytes),*) -> Bytes {
-            // SAFETY: `self` proves NEON; register arithmetic and loads within tables.
-            unsafe {
-                [
-                    { let $i = 0; $value },
-                    { let $i = 1; $value },
-                    { let $i = 2; $value },
-                    { let $i = 3; $value },
-                ]
-            }
-        }
-    )*};
-}
-
 impl<const DOTPROD: bool, const I8MM: bool> Unpack for Neon<DOTPROD, I8MM> {
     type Tile = Bytes;
     type Plane = Bytes;
@@ -81,19 +62,19 @@ impl<const DOTPROD: bool, const I8MM: bool> Unpack for Neon<DOTPROD, I8MM> {
         codes
     }
 
-    intrinsics! {
-        plane<const J: usize>(tile) i = match J {
+    intrinsics_by_register! { 4;
+        plane<const J: usize>(tile: Bytes) -> Bytes, i = match J {
             0 => vandq_u8(tile[i], vdupq_n_u8(3)),
             1 => vandq_u8(vshrq_n_u8::<2>(tile[i]), vdupq_n_u8(3)),
             2 => vandq_u8(vshrq_n_u8::<4>(tile[i]), vdupq_n_u8(3)),
             _ => vshrq_n_u8::<6>(tile[i]),
         };
         /// A lookup in a table of 32 bytes.
-        digit<const DIGIT: usize>(codes) i = {
+        digit<const DIGIT: usize>(codes: Bytes) -> Bytes, i = {
             let table = const { &digits::<32>(DIGIT) };
             vqtbl2q_u8(vld1q_u8_x2(table.as_ptr()), codes[i])
         };
-        six_bit_plane<const J: usize>(line, high) i = {
+        six_bit_plane<const J: usize>(line: Bytes, high: Bytes) -> Bytes, i = {
             let low = match J % 2 {
                 0 => vandq_u8(line[i], vdupq_n_u8(15)),
                 _ => vshrq_n_u8::<4>(line[i]),
@@ -106,8 +87,8 @@ impl<const DOTPROD: bool, const I8MM: bool> Unpack for Neon<DOTPROD, I8MM> {
             };
             vorrq_u8(low, vandq_u8(high, vdupq_n_u8(0b11_0000)))
         };
-        low_nibbles(tile) i = vandq_u8(tile[i], vdupq_n_u8(15));
-        high_nibbles(tile) i = vshrq_n_u8::<4>(tile[i]);
+        low_nibbles(tile: Bytes) -> Bytes, i = vandq_u8(tile[i], vdupq_n_u8(15));
+        high_nibbles(tile: Bytes) -> Bytes, i = vshrq_n_u8::<4>(tile[i]);
     }
 
     #[inline(always)]
