@@ -13,7 +13,7 @@ use super::directory::synthetic_texts;
 use super::sink::Sink;
 use crate::config::{Architecture, ModelConfig};
 use crate::error::{LlmError, Result};
-use crate::model::{EmbeddedModel, Progress};
+use crate::model::{EmbeddedModel, Progress, fill_ternary_codes};
 
 /// Bytes that are made and written at once.
 const PIECE: usize = 1 << 24;
@@ -87,16 +87,7 @@ impl Contents {
         match self {
             Self::Scale => all(half::bf16::from_f32(1.0 / 64.0).to_bits()),
             Self::Ones => all(half::bf16::ONE.to_bits()),
-            Self::Codes => {
-                // Each byte holds four codes of 0..=2: one of 81 combinations.
-                let combination =
-                    |n: u8| (n % 3) | ((n / 3 % 3) << 2) | ((n / 9 % 3) << 4) | ((n / 27) << 6);
-                let combinations: [u8; 81] = std::array::from_fn(|n| combination(n as u8));
-                random.fill_bytes(bytes);
-                for byte in bytes {
-                    *byte = combinations[usize::from(*byte) * 81 / 256];
-                }
-            }
+            Self::Codes => fill_ternary_codes(random, bytes),
             Self::Embedding => {
                 random.fill_bytes(bytes);
                 for [_, upper] in bytes.as_chunks_mut::<2>().0 {

@@ -32,6 +32,7 @@ pub use decoder::{Decoder, DecoderLayer, LogitsOf};
 pub use files::{EmbeddedModel, ModelFiles};
 pub use head::HeadPrecision;
 pub use kv_cache::{KvCache, LayerCache};
+pub(crate) use synthetic::fill_ternary_codes;
 pub(crate) use weights::GGUF_I2_S_BLOCK;
 pub use weights::{StoredType, TensorInfo, WeightFiles};
 

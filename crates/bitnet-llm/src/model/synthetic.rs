@@ -77,18 +77,22 @@ struct Random {
     device: Device,
 }
 
+/// Fills `bytes` with uniform codes of two bits, none of them 3: four in each byte, which is one of 81
+/// combinations.
+pub(crate) fn fill_ternary_codes(random: &mut Xoshiro256PlusPlus, bytes: &mut [u8]) {
+    let combination = |n: u8| (n % 3) | ((n / 3 % 3) << 2) | ((n / 9 % 3) << 4) | ((n / 27) << 6);
+    let combinations: [u8; 81] = std::array::from_fn(|n| combination(n as u8));
+    random.fill_bytes(bytes);
+    for byte in bytes {
+        *byte = combinations[usize::from(*byte) * 81 / 256];
+    }
+}
+
 impl Random {
     /// Uniform codes, and the scale that keeps activations of unit size.
     fn projection(&mut self, rows: usize, columns: usize) -> bitnet_tensor::Result<Projection> {
-        // Each byte holds four codes of 0..=2: one of 81 combinations.
-        let combination =
-            |n: u8| (n % 3) | ((n / 3 % 3) << 2) | ((n / 9 % 3) << 4) | ((n / 27) << 6);
-        let combinations: [u8; 81] = std::array::from_fn(|n| combination(n as u8));
         let mut bytes = vec![0u8; rows.div_ceil(4) * columns];
-        self.bits.fill_bytes(&mut bytes);
-        for byte in &mut bytes {
-            *byte = combinations[usize::from(*byte) * 81 / 256];
-        }
+        fill_ternary_codes(&mut self.bits, &mut bytes);
         let codes = BitNetTensor::from_slice(&bytes, [bytes.len()])?;
         let scale = 1.0 / (columns as f32 * 2.0 / 3.0).sqrt();
         let scales = BitNetTensor::full([rows], scale)?;
