@@ -12,8 +12,8 @@ use bitnet_tensor::{
 use smallvec::SmallVec;
 
 use crate::adapter::Found;
-use crate::gpu::{Gpu, GpuCounters, PoolStats};
-use crate::operand::{block, block_of};
+use crate::gpu::{Gpu, GpuBuffer, GpuCounters, PoolStats};
+use crate::operand::block;
 use crate::ops::{Target, Tensors, fusion, plan};
 
 /// A GPU. It is opened when it is first used: a program that computes elsewhere does not pay for it.
@@ -74,7 +74,7 @@ impl WgpuBackend {
         };
         let bytes = plans.iter().map(|plan| plan.temporary).max().unwrap_or(0);
         let space = (bytes > 0).then(|| gpu.allocate(bytes)).transpose()?;
-        let temporary = space.as_ref().map(block_of).transpose()?;
+        let temporary = space.as_ref().map(GpuBuffer::of).transpose()?.map(GpuBuffer::block);
         for plan in &plans {
             plan.record(gpu, op.name(), tensors.inputs, outputs, temporary)?;
         }
@@ -128,15 +128,15 @@ impl Backend for WgpuBackend {
         if !desc.inputs.iter().all(|input| self.is_visible(gpu, input)) {
             return false;
         }
-        let (lanes, wide) = (gpu.lanes(), gpu.has_wide_workgroups());
+        let abilities = gpu.abilities();
         if matches!(desc.op, Op::WriteRows(_)) {
-            let tensors = Tensors { inputs: desc.inputs, outputs: &[], lanes, wide };
+            let tensors = Tensors { inputs: desc.inputs, outputs: &[], abilities };
             return plan(desc.op, tensors, true).is_some();
         }
         let Ok(specs) = desc.results() else { return false };
         let targets: SmallVec<[Target<'_>; 3]> =
             specs.iter().map(|spec| Target { shape: &spec.shape, dtype: spec.dtype }).collect();
-        plan(desc.op, Tensors { inputs: desc.inputs, outputs: &targets, lanes, wide }, false)
+        plan(desc.op, Tensors { inputs: desc.inputs, outputs: &targets, abilities }, false)
             .is_some()
     }
 
@@ -146,7 +146,7 @@ impl Backend for WgpuBackend {
         inputs: &[&BitNetTensor],
         outputs: &mut [BitNetTensor],
     ) -> Result<()> {
-        let (lanes, wide) = (self.gpu()?.lanes(), self.gpu()?.has_wide_workgroups());
+        let abilities = self.gpu()?.abilities();
         if outputs.iter().any(|output| output.layout().offset() != 0) {
             let reason = "kernels write from the beginning of a buffer on";
             let context = ErrorContext::new(op.name(), inputs, reason);
@@ -154,7 +154,7 @@ impl Backend for WgpuBackend {
         }
         let targets: SmallVec<[Target<'_>; 3]> = outputs.iter().map(Target::of).collect();
         let outputs: SmallVec<[&BitNetTensor; 3]> = outputs.iter().collect();
-        self.run(op, Tensors { inputs, outputs: &targets, lanes, wide }, &outputs, false)
+        self.run(op, Tensors { inputs, outputs: &targets, abilities }, &outputs, false)
     }
 
     fn execute_in_place(
@@ -163,11 +163,11 @@ impl Backend for WgpuBackend {
         target: &mut BitNetTensor,
         others: &[&BitNetTensor],
     ) -> Result<()> {
-        let (lanes, wide) = (self.gpu()?.lanes(), self.gpu()?.has_wide_workgroups());
+        let abilities = self.gpu()?.abilities();
         let target: &BitNetTensor = target;
         let inputs: SmallVec<[&BitNetTensor; 3]> =
             std::iter::once(target).chain(others.iter().copied()).collect();
-        self.run(op, Tensors { inputs: &inputs, outputs: &[], lanes, wide }, &[target], true)
+        self.run(op, Tensors { inputs: &inputs, outputs: &[], abilities }, &[target], true)
     }
 
     /// Ternary weights in rows of words of two-bit codes, six-bit ones in bytes.

@@ -31,7 +31,7 @@ mod ops;
 
 use std::sync::Arc;
 
-use bitnet_tensor::backend::registry;
+use bitnet_tensor::backend::{Backend, registry};
 use bitnet_tensor::{Device, Result};
 
 pub use backend::WgpuBackend;
@@ -43,10 +43,7 @@ pub use gpu::{GpuCounters, PoolStats};
 /// # Errors
 /// Never; the registry's signature has them.
 pub fn register() -> Result<Vec<Device>> {
-    Ok(backends()?
-        .iter()
-        .map(|backend| bitnet_tensor::backend::Backend::device(&**backend))
-        .collect())
+    Ok(backends()?.iter().map(|backend| backend.device()).collect())
 }
 
 /// As [`register`], with the backends themselves, which count what is asked of them.
@@ -57,9 +54,7 @@ pub fn backends() -> Result<Vec<Arc<WgpuBackend>>> {
     let mut registered: Vec<Arc<WgpuBackend>> = Vec::new();
     for found in adapter::find() {
         let kind = found.kind();
-        let same = registered
-            .iter()
-            .filter(|other| bitnet_tensor::backend::Backend::device(&***other).kind() == kind);
+        let same = registered.iter().filter(|other| other.device().kind() == kind);
         let device = Device::new(kind, same.count() as u32);
         let backend = Arc::new(WgpuBackend::new(device, found));
         registry::register(backend.clone())?;

@@ -1,6 +1,6 @@
 //! From a tensor to what a kernel is given: its buffer, and where its elements lie in it.
 
-use bitnet_tensor::{BitNetTensor, ErrorContext, Layout, Result, Storage, TensorOpError};
+use bitnet_tensor::{BitNetTensor, Layout, Result};
 use smallvec::{SmallVec, smallvec};
 
 use crate::gpu::{Block, GpuBuffer};
@@ -10,19 +10,7 @@ pub(crate) const AXES: usize = 8;
 
 /// The buffer of a tensor of this device.
 pub(crate) fn block(tensor: &BitNetTensor) -> Result<&Block> {
-    block_of(tensor.storage())
-}
-
-/// The buffer that is the storage.
-pub(crate) fn block_of(storage: &Storage) -> Result<&Block> {
-    let buffer = match storage {
-        Storage::Device(buffer) => buffer.as_any().downcast_ref::<GpuBuffer>(),
-        _ => None,
-    };
-    buffer.and_then(GpuBuffer::block).ok_or_else(|| {
-        let context = ErrorContext::new("gpu", &[], "the storage is another device's");
-        TensorOpError::InternalError(context)
-    })
+    GpuBuffer::of(tensor.storage()).map(GpuBuffer::block)
 }
 
 /// Where the elements of a tensor in row-major order begin, when that is how they lie.
@@ -33,6 +21,27 @@ pub(crate) fn contiguous(tensor: &BitNetTensor) -> Option<u32> {
 /// Elements of a tensor as a number that kernels can count to.
 pub(crate) fn count(tensor: &BitNetTensor) -> Option<u32> {
     u32::try_from(tensor.element_count()).ok().filter(|&count| count < 1 << 31)
+}
+
+/// A step between elements, as a kernel adds it: negative ones wrap around.
+fn word(step: isize) -> Option<u32> {
+    i32::try_from(step).ok().map(|step| step as u32)
+}
+
+/// The offset and the strides of a tensor of at most `N` axes, the others 0.
+pub(crate) fn strides<const N: usize>(tensor: &BitNetTensor) -> Option<(u32, [u32; N])> {
+    let layout = tensor.layout();
+    let mut strides = [0; N];
+    for (own, &step) in strides.iter_mut().zip(layout.strides()) {
+        *own = word(step)?;
+    }
+    Some((u32::try_from(layout.offset()).ok()?, strides))
+}
+
+/// The stride of an axis; negative axes count from the last.
+pub(crate) fn stride(tensor: &BitNetTensor, axis: isize) -> Option<u32> {
+    let axis = if axis < 0 { axis + tensor.rank() as isize } else { axis };
+    word(*tensor.layout().strides().get(usize::try_from(axis).ok()?)?)
 }
 
 /// A walk over several tensors in step.
@@ -92,7 +101,6 @@ impl Strided {
         if sizes.len() > AXES {
             return None;
         }
-        let word = |step: isize| i32::try_from(step).ok().map(|step| step as u32);
         Some(Self {
             shape: sizes.iter().map(|&size| u32::try_from(size).ok()).collect::<Option<_>>()?,
             strides: strides
@@ -108,11 +116,19 @@ impl Strided {
 
     /// The walk over the first elements of the rows of a matrix.
     pub(crate) fn rows_of(matrix: &Layout) -> Option<Self> {
-        let &[rows, columns] = &**matrix.shape() else { return None };
+        Self::along(matrix, 0)
+    }
+
+    /// The walk over its first row.
+    pub(crate) fn row_of(matrix: &Layout) -> Option<Self> {
+        Self::along(matrix, 1)
+    }
+
+    fn along(layout: &Layout, axis: usize) -> Option<Self> {
         Some(Self {
-            shape: smallvec![u32::try_from(rows).ok()?],
-            strides: smallvec![smallvec![u32::try_from(columns).ok()?]],
-            offsets: smallvec![u32::try_from(matrix.offset()).ok()?],
+            shape: smallvec![u32::try_from(layout.shape()[axis]).ok()?],
+            strides: smallvec![smallvec![word(layout.strides()[axis])?]],
+            offsets: smallvec![u32::try_from(layout.offset()).ok()?],
         })
     }
 

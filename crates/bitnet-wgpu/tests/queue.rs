@@ -4,11 +4,25 @@ mod adapters;
 
 use bitnet_tensor::backend::Backend;
 use bitnet_tensor::ops::GateKind;
-use bitnet_tensor::{BitNetTensor, Device, Result};
+use bitnet_tensor::{BitNetTensor, Device, Result, TensorOpError};
 
 #[test]
 fn uploads_between_many_commands_reach_what_follows_them() {
     adapters::each_device(|backend| check(backend.device()).expect("computed"));
+}
+
+#[test]
+fn an_unsigned_index_does_not_count_from_the_end() {
+    adapters::each_device(|backend| {
+        let on = |x: Result<BitNetTensor>| x.and_then(|x| x.to_device(backend.device()));
+        let x = on(BitNetTensor::from_vec(vec![1.0f32, 2.0], [2])).expect("memory");
+        let last = on(BitNetTensor::from_vec(vec![-1i32], [1])).expect("memory");
+        let chosen = x.gather(0, &last).and_then(|y| y.to_vec::<f32>());
+        assert_eq!(chosen.expect("the last"), [2.0]);
+        let beyond = on(BitNetTensor::from_vec(vec![u32::MAX], [1])).expect("memory");
+        let refused = x.gather(0, &beyond).and_then(|y| y.to_vec::<f32>());
+        assert!(matches!(refused, Err(TensorOpError::ComputationError(_))), "{refused:?}");
+    });
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use bitnet_tensor::{Device, DeviceBuffer};
+use bitnet_tensor::{Device, DeviceBuffer, ErrorContext, Result, Storage, TensorOpError};
 
 use super::{Gpu, lock};
 
@@ -51,7 +51,7 @@ impl Block {
 
 /// The storage of a tensor: a block, given back when nobody views it any more.
 pub(crate) struct GpuBuffer {
-    block: Option<Block>, // `None` only while it is dropped
+    block: Block,
     byte_len: usize,
     device: Device,
     gpu: Arc<Gpu>,
@@ -59,19 +59,32 @@ pub(crate) struct GpuBuffer {
 
 impl GpuBuffer {
     pub(super) fn new(block: Block, byte_len: usize, device: Device, gpu: Arc<Gpu>) -> Self {
-        Self { block: Some(block), byte_len, device, gpu }
+        Self { block, byte_len, device, gpu }
     }
 
-    pub(crate) fn block(&self) -> Option<&Block> {
-        self.block.as_ref()
+    /// That of `storage`.
+    ///
+    /// # Errors
+    /// `InternalError` when it is no buffer of a GPU.
+    pub(crate) fn of(storage: &Storage) -> Result<&Self> {
+        let buffer = match storage {
+            Storage::Device(buffer) => buffer.as_any().downcast_ref(),
+            _ => None,
+        };
+        buffer.ok_or_else(|| {
+            let context = ErrorContext::new("gpu", &[], "the storage is another device's");
+            TensorOpError::InternalError(context)
+        })
+    }
+
+    pub(crate) fn block(&self) -> &Block {
+        &self.block
     }
 }
 
 impl Drop for GpuBuffer {
     fn drop(&mut self) {
-        if let Some(block) = self.block.take() {
-            self.gpu.pool.put(block);
-        }
+        self.gpu.pool.put(self.block.clone());
     }
 }
 

@@ -49,6 +49,19 @@ pub(crate) struct Variant {
 }
 
 impl Template {
+    /// What most kernels are; a template says what it is beside it.
+    pub(crate) const PLAIN: Self = Self {
+        name: "",
+        body: "",
+        includes: &[],
+        operands: &[],
+        constants: &[],
+        define: None,
+        checks: false,
+        reduces: false,
+        workgroup: 256,
+    };
+
     pub(crate) fn variant(&self, types: &[BitNetDType], constants: &[u32]) -> Variant {
         debug_assert_eq!(types.len(), self.operands.len(), "{}", self.name);
         debug_assert_eq!(constants.len(), self.constants.len(), "{}", self.name);

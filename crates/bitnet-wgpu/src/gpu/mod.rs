@@ -49,6 +49,16 @@ struct Counters {
     read_backs: AtomicU64,
 }
 
+/// What a plan depends on beside the tensors.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Abilities {
+    /// Threads that can share a row of a weight, a power of two: no more than add up what they have
+    /// without a detour, at most 16.
+    pub(crate) lanes: u32,
+    /// Whether a workgroup can have 512 threads.
+    pub(crate) wide: bool,
+}
+
 /// What was asked of the device so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -106,17 +116,13 @@ impl Gpu {
         }))
     }
 
-    /// How many threads add up what they have without a detour: a power of two, at most 16.
-    pub(crate) fn lanes(&self) -> u32 {
-        match self.subgroup {
+    /// What kernels may count on here.
+    pub(crate) fn abilities(&self) -> Abilities {
+        let lanes = match self.subgroup {
             0 => 16,
             least => (1 << least.ilog2()).min(16),
-        }
-    }
-
-    /// Whether a workgroup can have 512 threads.
-    pub(crate) fn has_wide_workgroups(&self) -> bool {
-        self.limits.max_compute_invocations_per_workgroup >= 512
+        };
+        Abilities { lanes, wide: self.limits.max_compute_invocations_per_workgroup >= 512 }
     }
 
     /// The most bytes of a buffer that a kernel can see.

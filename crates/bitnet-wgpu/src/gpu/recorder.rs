@@ -160,21 +160,23 @@ impl Gpu {
             return Ok(());
         }
         debug_assert!(dispatch.params.len() <= PARAMS, "{}", dispatch.operation);
-        // A kernel that the driver refuses is found out now, while the operation can go elsewhere.
-        self.kernel(dispatch.template, &dispatch.types, &dispatch.constants)?;
         let recorder = &mut *lock(&self.recorder);
         let Some(Fusion { continues, .. }) = self.fusion else {
             return self.record(recorder, &dispatch);
         };
-        if !recorder.held.is_empty() && !continues(&recorder.held, &dispatch) {
+        let mut is_held = continues(&recorder.held, &dispatch);
+        if !is_held && !recorder.held.is_empty() {
             self.record_held(recorder)?;
+            is_held = continues(&[], &dispatch);
         }
-        if continues(&recorder.held, &dispatch) {
-            dispatch.used_in(recorder.submission);
-            recorder.held.push(dispatch);
-            return Ok(());
+        if !is_held {
+            return self.record(recorder, &dispatch);
         }
-        self.record(recorder, &dispatch)
+        // A kernel that the driver refuses is found out now, while the operation can go elsewhere.
+        self.kernel(dispatch.template, &dispatch.types, &dispatch.constants)?;
+        dispatch.used_in(recorder.submission);
+        recorder.held.push(dispatch);
+        Ok(())
     }
 
     /// Records what was held back, as few dispatches.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc;
 
 use bitnet_tensor::memory::HybridMemoryPool;
-use bitnet_tensor::{ErrorContext, HostBuffer, Result, Storage, TensorOpError};
+use bitnet_tensor::{DeviceBuffer, ErrorContext, HostBuffer, Result, Storage, TensorOpError};
 
 use super::recorder::STATUS_BYTES;
 use super::{Block, Gpu, GpuBuffer, lock};
@@ -48,18 +48,9 @@ impl Gpu {
     /// `BackendError` when the device is lost or refused something, `MemoryError` of the host, and
     /// what enqueued work found wrong.
     pub(crate) fn download(&self, storage: &Storage) -> Result<Arc<HostBuffer>> {
-        let buffer = match storage {
-            Storage::Device(buffer) => buffer.as_any().downcast_ref::<GpuBuffer>(),
-            _ => None,
-        };
-        let Some((block, byte_len)) =
-            buffer.and_then(|buffer| Some((buffer.block()?, storage_len(storage))))
-        else {
-            let context = ErrorContext::new("download", &[], "the storage is another device's");
-            return Err(TensorOpError::InternalError(context));
-        };
-        let mut host = HybridMemoryPool::global().allocate(byte_len)?;
-        self.read("download", Some(block), &mut host)?;
+        let buffer = GpuBuffer::of(storage)?;
+        let mut host = HybridMemoryPool::global().allocate(buffer.byte_len())?;
+        self.read("download", Some(buffer.block()), &mut host)?;
         Ok(Arc::new(HostBuffer::Pool(host)))
     }
 
@@ -134,12 +125,5 @@ impl Gpu {
             return Err(checks::error(report));
         }
         Ok(())
-    }
-}
-
-fn storage_len(storage: &Storage) -> usize {
-    match storage {
-        Storage::Device(buffer) => buffer.byte_len(),
-        _ => 0,
     }
 }

@@ -15,7 +15,7 @@
 use bitnet_tensor::BitNetDType;
 use smallvec::{SmallVec, smallvec};
 
-use super::{elementwise, linalg, movement, neural, quantization};
+use super::{FUNCTIONS, WORKGROUP, elementwise, linalg, movement, neural, quantization};
 use crate::gpu::{Access::*, Dispatch, Fusion, Template};
 
 pub(crate) const FUSION: Fusion =
@@ -153,11 +153,10 @@ fn combine(held: &[Dispatch]) -> Option<(usize, Dispatch)> {
 /// Features of a row whose codes a workgroup keeps, beside what its threads add up.
 const MOST_FEATURES: u32 = 12_288;
 
-const PRODUCT_INCLUDES: &[&str] = &[include_str!("../shaders/functions.wgsl")];
+const PRODUCT_INCLUDES: &[&str] = &[FUNCTIONS, quantization::CODES];
 const PRODUCT_CONSTANTS: &[&str] =
     &["GATE", "ADD", "TWO_BITS", "LANES", "ROWS", "ITEMS", "STEPS", "AHEAD", "CODE_WORDS"];
 const PRODUCT_BODY: &str = include_str!("../shaders/linalg/row_product.wgsl");
-const WORKGROUP: u32 = 256;
 /// Threads of a workgroup that works out a row.
 const ROW_WORKGROUP: u32 = 512;
 /// Vectors of weights that a thread asks for before it needs them: what its registers hold.
@@ -177,9 +176,9 @@ macro_rules! product_template {
             ],
             constants: PRODUCT_CONSTANTS,
             define: Some(product_functions),
-            checks: false,
             reduces: true,
             workgroup: ROW_WORKGROUP,
+            ..Template::PLAIN
         };
     };
 }
@@ -302,7 +301,7 @@ fn product(
 static ROTATE_AND_WRITE: Template = Template {
     name: "rope",
     body: include_str!("../shaders/neural/rope_and_write.wgsl"),
-    includes: &[include_str!("../shaders/neural/rope.wgsl")],
+    includes: &[include_str!("../shaders/neural/rope.wgsl"), movement::ROW_PLACES],
     operands: &[
         ("x", Read),
         ("cos", Read),
@@ -313,10 +312,8 @@ static ROTATE_AND_WRITE: Template = Template {
         ("values", Write),
     ],
     constants: &["HALVES"],
-    define: None,
     checks: true,
-    reduces: false,
-    workgroup: WORKGROUP,
+    ..Template::PLAIN
 };
 
 /// Parameters of the rotation (16), then those of the writing of keys and of values from their first

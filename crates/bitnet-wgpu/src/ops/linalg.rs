@@ -2,19 +2,16 @@
 
 use bitnet_tensor::{BitNetDType, BitNetTensor, CodeLayout, Layout};
 
-use super::{Params, Plan, Source, Target};
+use super::{FUNCTIONS, Params, Plan, STRIDED, Source, Target, WORKGROUP};
 use crate::gpu::{Access::*, Template, is_native, per_word, value_type};
-use crate::operand::{Strided, contiguous, count, grid};
+use crate::operand::{Strided, contiguous, count, grid, stride};
 
-const STRIDED: &str = include_str!("../shaders/strided.wgsl");
-const FUNCTIONS: &str = include_str!("../shaders/functions.wgsl");
 const FINISH: &str = include_str!("../shaders/linalg/packed_finish.wgsl");
 
 /// Tokens up to which each has sums of its own in every thread.
 const FEW_TOKENS: u32 = 8;
 /// Rows of a packed weight that are enough to give every thread several.
 const MANY_ROWS: u32 = 8192;
-const WORKGROUP: u32 = 256;
 const TILE: u32 = 64;
 
 /// The operands of both kernels of packed weights.
@@ -33,10 +30,8 @@ pub(super) static PACKED_ROWS: Template = Template {
     includes: &[FUNCTIONS, FINISH],
     operands: PACKED,
     constants: &["TWO_BITS", "TOKENS", "LANES", "ROWS"],
-    define: None,
-    checks: false,
     reduces: true,
-    workgroup: WORKGROUP,
+    ..Template::PLAIN
 };
 
 static PACKED_TILES: Template = Template {
@@ -45,10 +40,7 @@ static PACKED_TILES: Template = Template {
     includes: &[FINISH],
     operands: PACKED,
     constants: &["TWO_BITS"],
-    define: None,
-    checks: false,
-    reduces: false,
-    workgroup: 256,
+    ..Template::PLAIN
 };
 
 static LINEAR_ROWS: Template = Template {
@@ -57,10 +49,8 @@ static LINEAR_ROWS: Template = Template {
     includes: &[FUNCTIONS],
     operands: &[("x", Read), ("weight", Read), ("out", Write)],
     constants: &["TOKENS", "LANES"],
-    define: None,
-    checks: false,
     reduces: true,
-    workgroup: WORKGROUP,
+    ..Template::PLAIN
 };
 
 static MATMUL: Template = Template {
@@ -69,10 +59,7 @@ static MATMUL: Template = Template {
     includes: &[STRIDED],
     operands: &[("a", Read), ("b", Read), ("out", Write)],
     constants: &["A_BY_ROWS", "B_BY_ROWS", "RANK", "STRIDED", "OPERANDS"],
-    define: None,
-    checks: false,
-    reduces: false,
-    workgroup: 256,
+    ..Template::PLAIN
 };
 
 /// `lanes` threads share a row.
@@ -206,10 +193,8 @@ pub(super) fn matmul(a: &BitNetTensor, b: &BitNetTensor, out: &Target<'_>) -> Op
     }
     let walk = Strided::over(batch, &layouts)?;
     let batches = u32::try_from(batch.iter().product::<usize>()).ok()?;
-    let word = |x: &BitNetTensor, axis: usize| {
-        i32::try_from(x.layout().strides()[x.rank() - 2 + axis]).ok().map(|step| step as u32)
-    };
-    let (a_row, a_column, b_row, b_column) = (word(a, 0)?, word(a, 1)?, word(b, 0)?, word(b, 1)?);
+    let (a_row, a_column) = (stride(a, -2)?, stride(a, -1)?);
+    let (b_row, b_column) = (stride(b, -2)?, stride(b, -1)?);
     u32::try_from(out.count()).ok()?;
     let mut params = Params::new();
     params.extend_from_slice(&[m as u32, n as u32, u32::try_from(k).ok()?]);

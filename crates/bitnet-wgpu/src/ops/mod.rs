@@ -17,8 +17,16 @@ use bitnet_tensor::{BitNetDType, BitNetTensor, ErrorContext, Result, TensorOpErr
 use smallvec::{SmallVec, smallvec};
 
 use crate::checks;
-use crate::gpu::{Access, Block, Dispatch, Gpu, Template};
+use crate::gpu::{Abilities, Access, Block, Dispatch, Gpu, Template};
 use crate::operand::block;
+
+/// Sources that several templates have.
+const FUNCTIONS: &str = include_str!("../shaders/functions.wgsl");
+const MAP: &str = include_str!("../shaders/map.wgsl");
+const STRIDED: &str = include_str!("../shaders/strided.wgsl");
+
+/// Threads of a workgroup, where a template says no other number.
+const WORKGROUP: u32 = Template::PLAIN.workgroup;
 
 pub(crate) type Params = SmallVec<[u32; 64]>;
 
@@ -54,10 +62,7 @@ pub(crate) struct Tensors<'a> {
     pub(crate) inputs: &'a [&'a BitNetTensor],
     /// Shapes, types and layouts of the results; the target of an operation in place.
     pub(crate) outputs: &'a [Target<'a>],
-    /// Threads that can share a row of a weight: no more than add up fast on this device.
-    pub(crate) lanes: u32,
-    /// Whether a workgroup can have 512 threads.
-    pub(crate) wide: bool,
+    pub(crate) abilities: Abilities,
 }
 
 /// A result, before it has storage or after.
@@ -157,7 +162,7 @@ impl Plan {
 /// The kernel for `op`, its first operand being replaced by the result if `in_place`; `None` where
 /// there is none. An empty plan list does nothing: the result has no elements.
 pub(crate) fn plan(op: &Op, tensors: Tensors<'_>, in_place: bool) -> Option<SmallVec<[Plan; 2]>> {
-    let Tensors { inputs, outputs, lanes, wide } = tensors;
+    let Tensors { inputs, outputs, abilities: Abilities { lanes, wide } } = tensors;
     if in_place {
         return match (op, inputs) {
             (Op::Unary(op), [x]) => elementwise::unary_in_place(op.0, x),

@@ -3,24 +3,18 @@
 use bitnet_tensor::ops::RopeMode;
 use bitnet_tensor::{BitNetDType, BitNetTensor};
 
-use super::elementwise::{WORKGROUP, map_grid};
-use super::{Plan, Source};
+use super::elementwise::map_grid;
+use super::{FUNCTIONS, MAP, Plan, Source};
 use crate::gpu::{Access::*, Template};
-use crate::operand::{contiguous, count, grid};
-
-const MAP: &str = include_str!("../shaders/map.wgsl");
-const FUNCTIONS: &str = include_str!("../shaders/functions.wgsl");
+use crate::operand::{contiguous, count, grid, strides};
 
 static RMS_NORM: Template = Template {
     name: "rms_norm",
     body: include_str!("../shaders/neural/rms_norm.wgsl"),
     includes: &[FUNCTIONS],
     operands: &[("x", Read), ("weight", Read), ("out", Write)],
-    constants: &[],
-    define: None,
-    checks: false,
     reduces: true,
-    workgroup: 256,
+    ..Template::PLAIN
 };
 
 static LAYER_NORM: Template = Template {
@@ -28,11 +22,8 @@ static LAYER_NORM: Template = Template {
     body: include_str!("../shaders/neural/layer_norm.wgsl"),
     includes: &[FUNCTIONS],
     operands: &[("x", Read), ("weight", Read), ("bias", Read), ("out", Write)],
-    constants: &[],
-    define: None,
-    checks: false,
     reduces: true,
-    workgroup: 256,
+    ..Template::PLAIN
 };
 
 pub(super) static ROPE: Template = Template {
@@ -41,10 +32,8 @@ pub(super) static ROPE: Template = Template {
     includes: &[include_str!("../shaders/neural/rope.wgsl")],
     operands: &[("x", Read), ("cos", Read), ("sin", Read), ("positions", Read), ("out", Write)],
     constants: &["HALVES"],
-    define: None,
     checks: true,
-    reduces: false,
-    workgroup: WORKGROUP,
+    ..Template::PLAIN
 };
 
 /// Defines attention over keys and values that are read one by one, or four at a time.
@@ -132,16 +121,6 @@ pub(super) fn layer_norm(
         .params(&[rows, features, start, contiguous(weight)?, contiguous(bias)?])
         .params(&[(eps as f32).to_bits()]);
     Some(plan.workgroups(grid(rows, 1)))
-}
-
-/// The offset and the strides of a tensor, as a kernel adds them.
-fn strides<const N: usize>(tensor: &BitNetTensor) -> Option<(u32, [u32; N])> {
-    let layout = tensor.layout();
-    let mut strides = [0; N];
-    for (own, &step) in strides.iter_mut().zip(layout.strides()) {
-        *own = i32::try_from(step).ok()? as u32;
-    }
-    Some((u32::try_from(layout.offset()).ok()?, strides))
 }
 
 pub(super) fn rope(

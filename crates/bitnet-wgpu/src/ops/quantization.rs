@@ -3,14 +3,17 @@
 use bitnet_tensor::{BitNetDType, BitNetTensor, ops};
 
 use super::neural::{all_f32, rows};
-use super::{Plan, Source};
+use super::{FUNCTIONS, Plan, Source};
 use crate::gpu::{Access::*, Template};
 use crate::operand::{contiguous, grid};
+
+/// How a row becomes codes.
+pub(super) const CODES: &str = include_str!("../shaders/quantization/codes.wgsl");
 
 pub(super) static ACTIVATION: Template = Template {
     name: "quantize_activation",
     body: include_str!("../shaders/quantization/activation.wgsl"),
-    includes: &[include_str!("../shaders/functions.wgsl")],
+    includes: &[FUNCTIONS, CODES],
     operands: &[
         ("x", Read),
         ("weight", Read),
@@ -19,10 +22,8 @@ pub(super) static ACTIVATION: Template = Template {
         ("sums", Write),
     ],
     constants: &["NORM"],
-    define: None,
-    checks: false,
     reduces: true,
-    workgroup: 256,
+    ..Template::PLAIN
 };
 
 pub(super) fn activation(x: &BitNetTensor, norm: Option<(&BitNetTensor, f32)>) -> Option<Plan> {

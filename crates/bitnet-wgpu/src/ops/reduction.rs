@@ -5,23 +5,17 @@ use bitnet_tensor::{BitNetDType, BitNetTensor, Layout};
 use smallvec::{SmallVec, smallvec};
 
 use super::neural::{all_f32, rows};
-use super::{Params, Plan, Source, Target};
+use super::{FUNCTIONS, Params, Plan, STRIDED, Source, Target};
 use crate::gpu::{Access::*, Template, is_native};
-use crate::operand::{Strided, count, grid};
-
-const STRIDED: &str = include_str!("../shaders/strided.wgsl");
-const FUNCTIONS: &str = include_str!("../shaders/functions.wgsl");
+use crate::operand::{Strided, count, grid, stride};
 
 static SOFTMAX: Template = Template {
     name: "softmax",
     body: include_str!("../shaders/reduction/softmax.wgsl"),
     includes: &[FUNCTIONS],
     operands: &[("x", Read), ("out", Write)],
-    constants: &[],
-    define: None,
-    checks: false,
     reduces: true,
-    workgroup: 256,
+    ..Template::PLAIN
 };
 
 static REDUCE: Template = Template {
@@ -40,22 +34,14 @@ static REDUCE: Template = Template {
         "SLICES",
     ],
     define: Some(|constants| {
-        let (start, joined, done) = match constants[0] {
-            0 => ("X(0)", "a + b", "a"),
-            1 => ("X(1)", "a * b", "a"),
-            2 => ("X(0)", "a + b", "a / X(count)"),
-            3 => ("bitcast<f32>(0xff800000u | param(63u))", "larger_of(a, b)", "a"),
-            _ => ("bitcast<f32>(0x7f800000u | param(63u))", "smaller_of(a, b)", "a"),
-        };
+        let (_, start, joined, done) = KINDS[constants[0] as usize];
         format!(
             "fn joined(a: X, b: X) -> X {{ return {joined}; }}\n\
              fn done(a: X, count: u32) -> OUT {{ return {done}; }}\n\
              fn start_value() -> X {{ return {start}; }}\n"
         )
     }),
-    checks: false,
-    reduces: false,
-    workgroup: 256,
+    ..Template::PLAIN
 };
 
 static ARG_EXTREME: Template = Template {
@@ -74,14 +60,23 @@ static ARG_EXTREME: Template = Template {
              fn less(a: X, b: X) -> bool {{ return {less}; }}\n"
         )
     }),
-    checks: false,
-    reduces: false,
-    workgroup: 256,
+    ..Template::PLAIN
 };
 
-/// Codes of two kinds of reduction.
-const SUM: u32 = 0;
-const MEAN: u32 = 2;
+/// The kinds that kernels have, each by its place: where they begin, how two parts become one, and what
+/// is done with the last.
+const KINDS: [(ReduceKind, &str, &str, &str); 5] = [
+    (ReduceKind::Sum, "X(0)", "a + b", "a"),
+    (ReduceKind::Mean, "X(0)", "a + b", "a / X(count)"),
+    (ReduceKind::Prod, "X(1)", "a * b", "a"),
+    (ReduceKind::Max, "bitcast<f32>(0xff800000u | param(63u))", "larger_of(a, b)", "a"),
+    (ReduceKind::Min, "bitcast<f32>(0x7f800000u | param(63u))", "smaller_of(a, b)", "a"),
+];
+
+fn code(kind: ReduceKind) -> Option<u32> {
+    KINDS.iter().position(|&(own, ..)| own == kind).map(|place| place as u32)
+}
+
 /// Elements of one result that are worth a workgroup of their own.
 const SLICE: u32 = 4096;
 
@@ -99,14 +94,7 @@ pub(super) fn reduce(
     x: &BitNetTensor,
     out: &Target<'_>,
 ) -> Option<SmallVec<[Plan; 2]>> {
-    let kind = match op.kind {
-        ReduceKind::Sum => SUM,
-        ReduceKind::Prod => 1,
-        ReduceKind::Mean => MEAN,
-        ReduceKind::Max => 3,
-        ReduceKind::Min => 4,
-        _ => return None,
-    };
+    let kind = code(op.kind)?;
     if x.dtype() != BitNetDType::F32 || x.element_count() == 0 {
         return None;
     }
@@ -147,11 +135,10 @@ pub(super) fn reduce(
         return Some(smallvec![step(kind, from, to, [&outer, &inner], [across, 1, 0], each)]);
     }
     // The mean is made of the sum of all slices.
-    let first = if kind == MEAN { SUM } else { kind };
+    let first = if op.kind == ReduceKind::Mean { code(ReduceKind::Sum)? } else { kind };
     let bytes = 4 * results * slices;
     let parts = Layout::contiguous([results as usize, slices as usize].into());
-    let rows = Strided::rows_of(&parts)?;
-    let row = Strided::over(&[slices as usize], &[&Layout::contiguous([slices as usize].into())])?;
+    let (rows, row) = (Strided::rows_of(&parts)?, Strided::row_of(&parts)?);
     Some(smallvec![
         step(first, from, Source::Temporary, [&outer, &inner], [across, slices, bytes], each),
         step(kind, Source::Temporary, to, [&rows, &row], [1, 1, 0], slices),
@@ -167,9 +154,8 @@ pub(super) fn arg_extreme(op: &ArgExtreme, x: &BitNetTensor, out: &Target<'_>) -
     let outer = Strided::over(kept.shape(), &[kept.layout()])?;
     let (results, each) = (kept.element_count() as u32, x.shape()[op.axis] as u32);
     debug_assert_eq!(results as usize, out.count());
-    let step = i32::try_from(x.layout().strides()[op.axis]).ok()? as u32;
     let mut params = Params::new();
-    params.extend_from_slice(&[results, each, step]);
+    params.extend_from_slice(&[results, each, stride(x, op.axis as isize)?]);
     outer.write(&mut params);
     let is_float = u32::from(x.dtype().is_float());
     let plan = Plan::new(&ARG_EXTREME)

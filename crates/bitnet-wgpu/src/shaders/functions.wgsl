@@ -123,17 +123,18 @@ fn exp_tail(r: f32) -> f32 {
     return p * r + 0.5;
 }
 // x = n ln(2) + r; e^x = 2^n e^r.
+struct Power { n: i32, of_rest: f32 }
+fn power_parts(x: f32) -> Power {
+    let n = round(x * 1.44269504);
+    let r = (x - n * 0.6933594) - n * -2.1219444e-4;
+    return Power(i32(n), exp_tail(r) * (r * r) + r + 1.0);
+}
 fn exp_of(x: f32) -> f32 {
     if (is_nan(x)) { return x; }
     if (x > 88.73) { return bitcast<f32>(0x7f800000u | param(63u)); }
     if (x < -104.0) { return 0.0; }
-    let n = round(x * 1.44269504);
-    let r = (x - n * 0.6933594) - n * -2.1219444e-4;
-    return scaled(exp_tail(r) * (r * r) + r + 1.0, i32(n));
-}
-fn expm1_of(x: f32) -> f32 {
-    if (magnitude(x) < 0.34) { return x + x * x * exp_tail(x); }
-    return exp_of(x) - 1.0;
+    let power = power_parts(x);
+    return scaled(power.of_rest, power.n);
 }
 // x = m 2^e, m from sqrt(1/2) to sqrt(2); ln(m) by the series of its area function.
 fn log_of(x: f32) -> f32 {
@@ -141,20 +142,9 @@ fn log_of(x: f32) -> f32 {
     if (order_of(x) < 0) { return bitcast<f32>(0x7fc00000u | param(63u)); }
     if (order_of(x) == 0) { return bitcast<f32>(0xff800000u | param(63u)); }
     if (is_infinite(x)) { return x; }
-    var bits = bitcast<u32>(x);
-    var e = 0;
-    if (bits < 0x00800000u) {
-        // Below the normal numbers.
-        let shift = countLeadingZeros(bits) - 8u;
-        bits = bits << shift;
-        e = 1 - i32(shift);
-        bits = (bits & 0x7fffffu) | 0x3f800000u;
-        e -= 127;
-    } else {
-        e = i32(bits >> 23u) - 127;
-        bits = (bits & 0x7fffffu) | 0x3f800000u;
-    }
-    var m = bitcast<f32>(bits);
+    let parts = parts_of(bitcast<u32>(x));
+    var e = parts.exponent - 127;
+    var m = bitcast<f32>((parts.digits & 0x7fffffu) | 0x3f800000u);
     if (m > 1.41421354) { m = m * 0.5; e += 1; }
     return log_near_one(m - 1.0, f32(e));
 }
@@ -204,13 +194,11 @@ fn silu_of(x: f32) -> f32 {
     if (is_nan(x)) { return x; }
     // e^-|x|, and below zero x e^x before it is small, so that it rounds once.
     let a = max(-magnitude(x), -120.0);
-    let n = round(a * 1.44269504);
-    let r = (a - n * 0.6933594) - n * -2.1219444e-4;
-    let p = exp_tail(r) * (r * r) + r + 1.0;
-    let e = scaled(p, i32(n));
+    let power = power_parts(a);
+    let e = scaled(power.of_rest, power.n);
     if (x >= 0.0) { return x / (1.0 + e); }
     if (is_infinite(x)) { return bitcast<f32>(0x7fc00000u | param(63u)); }
-    let product = scaled(a * p, i32(n));
+    let product = scaled(a * power.of_rest, power.n);
     return select(product, -0.0, product == 0.0) / (1.0 + e);
 }
 fn relu_of(x: f32) -> f32 { return select(x, 0.0, order_of(x) < 0 && !is_nan(x)); }

@@ -10,36 +10,18 @@ var<workgroup> shared_integers: array<i32, WORKGROUP>;
 // The number of a thread; those of neighbouring numbers can share a row.
 fn number(threads: Threads) -> u32 { return threads.local; }
 
-fn sum_of_all(value: f32, threads: Threads) -> f32 {
-    shared_floats[threads.local] = value;
-    workgroupBarrier();
-    for (var half = WORKGROUP / 2u; half > 0u; half = half / 2u) {
-        if (threads.local < half) { shared_floats[threads.local] += shared_floats[threads.local + half]; }
-        workgroupBarrier();
-    }
-    let sum = shared_floats[0];
-    workgroupBarrier();
-    return sum;
-}
-fn total_of_all(value: i32, threads: Threads) -> i32 {
-    shared_integers[threads.local] = value;
-    workgroupBarrier();
-    for (var half = WORKGROUP / 2u; half > 0u; half = half / 2u) {
-        if (threads.local < half) { shared_integers[threads.local] += shared_integers[threads.local + half]; }
-        workgroupBarrier();
-    }
-    let total = shared_integers[0];
-    workgroupBarrier();
-    return total;
-}
-// The larger; NaN when one is.
-fn larger(a: f32, b: f32) -> f32 { return select(select(b, a, a > b), a, is_nan(a)); }
+// Which row a workgroup has.
+fn own_group(threads: Threads) -> u32 { return threads.group.y * threads.groups.x + threads.group.x; }
+
+fn sum_of_all(value: f32, threads: Threads) -> f32 { return sum_of_float_lanes(value, WORKGROUP, threads); }
+fn total_of_all(value: i32, threads: Threads) -> i32 { return sum_of_lanes(value, WORKGROUP, threads); }
+// The largest of all; NaN when one is.
 fn largest_of_all(value: f32, threads: Threads) -> f32 {
     shared_floats[threads.local] = value;
     workgroupBarrier();
     for (var half = WORKGROUP / 2u; half > 0u; half = half / 2u) {
         if (threads.local < half) {
-            shared_floats[threads.local] = larger(shared_floats[threads.local], shared_floats[threads.local + half]);
+            shared_floats[threads.local] = larger_of(shared_floats[threads.local], shared_floats[threads.local + half]);
         }
         workgroupBarrier();
     }
@@ -47,7 +29,7 @@ fn largest_of_all(value: f32, threads: Threads) -> f32 {
     workgroupBarrier();
     return largest;
 }
-// The sum of `lanes` neighbours, known to the first of them; all threads come here together.
+// The sum of `lanes` neighbours, which all of them know; all threads come here together.
 fn sum_of_lanes(value: i32, lanes: u32, threads: Threads) -> i32 {
     let lane = threads.local % lanes;
     shared_integers[threads.local] = value;
@@ -56,7 +38,7 @@ fn sum_of_lanes(value: i32, lanes: u32, threads: Threads) -> i32 {
         if (lane < half) { shared_integers[threads.local] += shared_integers[threads.local + half]; }
         workgroupBarrier();
     }
-    let sum = shared_integers[threads.local];
+    let sum = shared_integers[threads.local - lane];
     workgroupBarrier();
     return sum;
 }
@@ -68,7 +50,7 @@ fn sum_of_float_lanes(value: f32, lanes: u32, threads: Threads) -> f32 {
         if (lane < half) { shared_floats[threads.local] += shared_floats[threads.local + half]; }
         workgroupBarrier();
     }
-    let sum = shared_floats[threads.local];
+    let sum = shared_floats[threads.local - lane];
     workgroupBarrier();
     return sum;
 }

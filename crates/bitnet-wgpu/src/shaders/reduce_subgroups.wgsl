@@ -14,6 +14,9 @@ var<workgroup> shared_integers: array<i32, WORKGROUP>;
 // The number of a thread; those of neighbouring numbers can share a row.
 fn number(threads: Threads) -> u32 { return threads.subgroup * threads.subgroup_size + threads.lane; }
 
+// Which row a workgroup has.
+fn own_group(threads: Threads) -> u32 { return threads.group.y * threads.groups.x + threads.group.x; }
+
 fn sum_of_all(value: f32, threads: Threads) -> f32 {
     let own = subgroupAdd(value);
     if (threads.lane == 0u) { shared_floats[threads.subgroup] = own; }
@@ -32,8 +35,7 @@ fn total_of_all(value: i32, threads: Threads) -> i32 {
     workgroupBarrier();
     return total;
 }
-// The larger; NaN when one is.
-fn larger(a: f32, b: f32) -> f32 { return select(select(b, a, a > b), a, is_nan(a)); }
+// The largest of all; NaN when one is.
 fn largest_of_all(value: f32, threads: Threads) -> f32 {
     // What the language's own maximum says of NaN is up to the driver.
     let has_nan = subgroupAny(is_nan(value));
@@ -43,7 +45,7 @@ fn largest_of_all(value: f32, threads: Threads) -> f32 {
     }
     workgroupBarrier();
     var largest = shared_floats[0];
-    for (var n = 1u; n < threads.subgroups; n++) { largest = larger(largest, shared_floats[n]); }
+    for (var n = 1u; n < threads.subgroups; n++) { largest = larger_of(largest, shared_floats[n]); }
     workgroupBarrier();
     return largest;
 }

@@ -4,7 +4,7 @@
 fn main(threads: Threads) {
     let local = number(threads);
     let lane = local % LANES;
-    let row = (threads.group.y * threads.groups.x + threads.group.x) * (WORKGROUP / LANES) + local / LANES;
+    let row = own_group(threads) * (WORKGROUP / LANES) + local / LANES;
     let rows = param(2u);
     let words = param(3u);
     let columns = words * WEIGHT_LANES;

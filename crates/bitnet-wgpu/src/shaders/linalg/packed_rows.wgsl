@@ -12,7 +12,7 @@ fn main(threads: Threads) {
     let rows = param(2u);
     let vectors = param(3u);
     let stride = param(4u);
-    let first = ((threads.group.y * threads.groups.x + threads.group.x) * (WORKGROUP / LANES) + slot) * ROWS;
+    let first = (own_group(threads) * (WORKGROUP / LANES) + slot) * ROWS;
     var sums: array<i32, ROWS * TOKENS>;
     for (var n = 0u; n < ROWS * TOKENS; n++) { sums[n] = 0; }
     for (var v = lane; v < vectors; v += LANES) {

@@ -10,14 +10,14 @@ var<workgroup> row_codes: array<u32, CODE_WORDS>;
 @compute @workgroup_size(WORKGROUP)
 fn main(threads: Threads) {
     let local = number(threads);
-    let own_group = threads.group.y * threads.groups.x + threads.group.x;
+    let own = own_group(threads);
     let vectors = param(1u);
     let code_words = param(5u);
 
     let lane = local % LANES;
     let rows = param(6u);
     let row_vectors = param(7u);
-    let first = (own_group * (WORKGROUP / LANES) + local / LANES) * ROWS;
+    let first = (own * (WORKGROUP / LANES) + local / LANES) * ROWS;
     var ahead: array<vec4<u32>, AHEAD>;
     for (var n = 0u; n < AHEAD; n++) {
         // Of each row the first STEPS vectors of this lane.
@@ -33,49 +33,38 @@ fn main(threads: Threads) {
         values[n] = vec4<f32>(0.0);
         if (at < vectors) {
             values[n] = input(at);
-            if (own_group == 0u) { keep_input(at, values[n]); }
+            if (own == 0u) { keep_input(at, values[n]); }
         }
         squares += values[n] * values[n];
     }
     let sum_of_squares = sum_of_all((squares.x + squares.y) + (squares.z + squares.w), threads);
     let factor = 1.0 / sqrt(sum_of_squares / f32(4u * vectors) + bitcast<f32>(param(4u)));
-    var largest = 0.0;
-    var not_finite = 0.0;
+    var extent = Extent(0.0, 0.0);
     for (var n = 0u; n < ITEMS; n++) {
         let at = local + n * WORKGROUP;
         if (at < vectors) {
             values[n] = bitcast<vec4<f32>>(norm[param(3u) + at]) * (values[n] * factor);
-            for (var k = 0u; k < 4u; k++) {
-                let v = magnitude(values[n][k]);
-                if (!is_nan(v)) { largest = max(largest, v); }
-                if (is_nan(v) || is_infinite(v)) { not_finite = 1.0; }
-            }
+            for (var k = 0u; k < 4u; k++) { extent = extended(extent, values[n][k]); }
         }
     }
-    largest = largest_of_all(largest, threads);
-    let spoiled = sum_of_all(not_finite, threads) > 0.0;
-    let bounded = clamp(largest, 1e-5, 3.4028234e38);
-    let scale = divide(127.0, bounded);
+    let scale = row_scale_of(extent, threads);
     var sum = 0;
     for (var n = 0u; n < ITEMS; n++) {
         let at = local + n * WORKGROUP;
         if (at < code_words) {
             var packed = 0u;
             for (var k = 0u; k < 4u; k++) {
-                let v = values[n][k];
-                let code = select(i32(clamp(round(v * scale), -128.0, 127.0)), 0, is_nan(v));
+                let code = code_of(values[n][k], scale.factor);
                 sum += code;
-                packed |= (bitcast<u32>(code) & 255u) << (8u * k);
+                packed |= in_word(code, k);
             }
             row_codes[at] = packed;
-            if (own_group == 0u) { codes[at] = packed; }
+            if (own == 0u) { codes[at] = packed; }
         }
     }
     sum = total_of_all(sum, threads); // a barrier: the codes are there
-    let nan = bitcast<f32>(0x7fc00000u | param(63u));
-    let row_scale = select(divide(bounded, 127.0), nan, spoiled);
-    if (own_group == 0u && local == 0u) {
-        scales[0] = bitcast<u32>(row_scale);
+    if (own == 0u && local == 0u) {
+        scales[0] = bitcast<u32>(scale.of_code);
         sums[0] = bitcast<u32>(sum);
     }
 
@@ -107,7 +96,7 @@ fn main(threads: Threads) {
         var exact = sum_of_lanes(product, LANES, threads);
         if (lane == 0u && row < rows) {
             if (TWO_BITS == 1u) { exact -= sum; }
-            let v = f32(exact) * (row_scale * load_weight_scales(row));
+            let v = f32(exact) * (scale.of_code * load_weight_scales(row));
             out[row] = bitcast<u32>(v);
             add(row, v);
         }

@@ -59,7 +59,7 @@ fn main(threads: Threads) {
             score = ((dots.x + dots.y) + (dots.z + dots.w)) * scale;
         }
         let tile_largest = largest_of_all(score, threads);
-        let new_largest = larger(largest, tile_largest);
+        let new_largest = larger_of(largest, tile_largest);
         let shrink = select(exp_of(largest - new_largest), 1.0, largest == new_largest);
         var weight = 0.0;
         if (key < visible) { weight = exp_of(score - new_largest); }

@@ -2,7 +2,7 @@
 @compute @workgroup_size(WORKGROUP)
 fn main(threads: Threads) {
     let local = number(threads);
-    let row = threads.group.y * threads.groups.x + threads.group.x;
+    let row = own_group(threads);
     if (row >= param(1u)) { return; }
     let features = param(2u);
     let start = param(3u) + row * features;

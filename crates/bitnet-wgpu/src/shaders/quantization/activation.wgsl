@@ -3,7 +3,7 @@
 @compute @workgroup_size(WORKGROUP)
 fn main(threads: Threads) {
     let local = number(threads);
-    let row = threads.group.y * threads.groups.x + threads.group.x;
+    let row = own_group(threads);
     if (row >= param(1u)) { return; }
     let features = param(2u);
     let words = param(3u) / 4u;
@@ -18,17 +18,11 @@ fn main(threads: Threads) {
         let mean = sum_of_all(squares, threads) / f32(features);
         factor = 1.0 / sqrt(mean + bitcast<f32>(param(6u)));
     }
-    var largest = 0.0;
-    var not_finite = 0.0;
+    var extent = Extent(0.0, 0.0);
     for (var i = local; i < features; i += WORKGROUP) {
-        let v = magnitude(value(start + i, i, factor));
-        if (!is_nan(v)) { largest = max(largest, v); }
-        if (is_nan(v) || is_infinite(v)) { not_finite = 1.0; }
+        extent = extended(extent, value(start + i, i, factor));
     }
-    largest = largest_of_all(largest, threads);
-    let spoiled = sum_of_all(not_finite, threads) > 0.0;
-    let bounded = clamp(largest, 1e-5, 3.4028234e38);
-    let scale = divide(127.0, bounded);
+    let scale = row_scale_of(extent, threads);
     var sum = 0;
     for (var word = local; word < words; word += WORKGROUP) {
         var packed = 0u;
@@ -36,17 +30,16 @@ fn main(threads: Threads) {
             let i = word * 4u + lane;
             if (i < features) {
                 let v = value(start + i, i, factor);
-                let code = select(i32(clamp(round(v * scale), -128.0, 127.0)), 0, is_nan(v));
+                let code = code_of(v, scale.factor);
                 sum += code;
-                packed |= (bitcast<u32>(code) & 255u) << (8u * lane);
+                packed |= in_word(code, lane);
             }
         }
         codes[row * words + word] = packed;
     }
     sum = total_of_all(sum, threads);
     if (local == 0u) {
-        let nan = bitcast<f32>(0x7fc00000u | param(63u));
-        scales[row] = bitcast<u32>(select(divide(bounded, 127.0), nan, spoiled));
+        scales[row] = bitcast<u32>(scale.of_code);
         sums[row] = bitcast<u32>(sum);
     }
 }
