@@ -205,10 +205,16 @@ unsafe fn dot_by_matrices<const R: usize, const Q: usize>(
     }
 }
 
-/// Functions that are one instruction: `name(type of a) = "name";`
+/// Functions that are one instruction: `name(type of a) = "name" of "feature";`
 macro_rules! instructions {
-    ($($(#[$doc:meta])* $visibility:vis $name:ident($a:ty) = $mnemonic:literal;)*) => {$(
+    ($(
+        $(#[$doc:meta])*
+        $visibility:vis $name:ident($a:ty) = $mnemonic:literal of $feature:literal;
+    )*) => {$(
         $(#[$doc])*
+        ///
+        /// # Safety
+        #[doc = concat!("The CPU must have `", $feature, "`.")]
         #[inline(always)]
         $visibility unsafe fn $name(sum: int32x4_t, a: $a, b: int8x16_t) -> int32x4_t {
             let mut sum = sum;
@@ -224,18 +230,9 @@ macro_rules! instructions {
 }
 instructions! {
     /// `sum[i] + Σⱼ a[4i + j] · b[4i + j]`, `j < 4`.
-    ///
-    /// # Safety
-    /// The CPU must have `dotprod`.
-    pub(in crate::simd) sdot(int8x16_t) = "sdot";
+    pub(in crate::simd) sdot(int8x16_t) = "sdot" of "dotprod";
     /// As [`sdot`], of unsigned `a`.
-    ///
-    /// # Safety
-    /// The CPU must have `i8mm`.
-    pub(in crate::simd) usdot(uint8x16_t) = "usdot";
+    pub(in crate::simd) usdot(uint8x16_t) = "usdot" of "i8mm";
     /// `sum[2i + j] + Σₖ a[8i + k] · b[8j + k]`, `k < 8`.
-    ///
-    /// # Safety
-    /// The CPU must have `i8mm`.
-    usmmla(uint8x16_t) = "usmmla";
+    usmmla(uint8x16_t) = "usmmla" of "i8mm";
 }
