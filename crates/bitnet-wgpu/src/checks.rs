@@ -4,7 +4,16 @@
 use bitnet_tensor::{ErrorContext, TensorOpError};
 
 /// The operations whose kernels look at values, in the order of their codes, which begin at 1.
-const CHECKED: [&str; 5] = ["index_select", "gather", "write_rows", "rope", "attention"];
+const CHECKED: [&str; 8] = [
+    "index_select",
+    "gather",
+    "write_rows",
+    "rope",
+    "attention",
+    "scatter",
+    "scatter_add",
+    "scatter_reduce",
+];
 
 /// What a kernel of `operation` reports with.
 pub(crate) fn code(operation: &str) -> u32 {

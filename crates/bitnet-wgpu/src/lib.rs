@@ -15,8 +15,11 @@
 //!
 //! # What it computes
 //! `Bool`, 8-, 16- and 32-bit integers, `F16`, `BF16` and `F32`, with arithmetic in 32 bits; ternary
-//! weights as two-bit codes with exact sums. What has no kernel here — 64-bit types, sorting,
-//! decompositions, weights in blocks — is executed by the CPU's backend, with the transfers counted.
+//! weights as two-bit codes with exact sums. Elements of 64 bits are moved, index others and are made of
+//! shorter integers. What has no kernel here is executed by the CPU's backend, with the transfers counted:
+//! arithmetic of 64 bits, whole lines of more than 1,024 elements in order (the largest or smallest 1,024
+//! of longer ones are found), running products of floats, sums of halves where an index says, unique and
+//! searched values, decompositions, weights in blocks.
 //!
 //! # Values that are found wrong
 //! An index outside of its axis is found by the GPU. Whoever reads next gets a `ComputationError`

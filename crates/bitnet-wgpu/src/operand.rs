@@ -44,6 +44,73 @@ pub(crate) fn stride(tensor: &BitNetTensor, axis: isize) -> Option<u32> {
     word(*tensor.layout().strides().get(usize::try_from(axis).ok()?)?)
 }
 
+/// How an operand is stepped through: where it begins, and a stride for each axis of the walk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Steps {
+    offset: usize,
+    strides: SmallVec<[isize; AXES]>,
+}
+
+impl Steps {
+    /// Those of `layout`, broadcast to `shape`.
+    pub(crate) fn through(layout: &Layout, shape: &[usize]) -> Self {
+        let stride_of = |axis: usize| {
+            let own = (axis + layout.shape().rank()).checked_sub(shape.len());
+            match own {
+                Some(own) if layout.shape()[own] != 1 => layout.strides()[own],
+                _ => 0,
+            }
+        };
+        Self { offset: layout.offset(), strides: (0..shape.len()).map(stride_of).collect() }
+    }
+
+    /// Those of a tensor of `shape` in row-major order.
+    pub(crate) fn in_a_row(shape: &[usize]) -> Self {
+        let after = |axis: usize| shape[axis + 1..].iter().product::<usize>() as isize;
+        Self { offset: 0, strides: (0..shape.len()).map(after).collect() }
+    }
+
+    /// From element `start` of an axis on, in steps of `step` elements.
+    pub(crate) fn slice(mut self, axis: usize, start: usize, step: isize) -> Option<Self> {
+        let stride = self.strides.get_mut(axis)?;
+        self.offset = self.offset.checked_add_signed(stride.checked_mul(start as isize)?)?;
+        *stride = stride.checked_mul(step)?;
+        Some(self)
+    }
+
+    /// The same, standing still along an axis.
+    pub(crate) fn still(mut self, axis: usize) -> Option<Self> {
+        *self.strides.get_mut(axis)? = 0;
+        Some(self)
+    }
+
+    /// The same within `outer` and `inner` axes more along which it stands still.
+    pub(crate) fn within(mut self, outer: usize, inner: usize) -> Self {
+        self.strides = std::iter::repeat_n(0, outer)
+            .chain(self.strides)
+            .chain(std::iter::repeat_n(0, inner))
+            .collect();
+        self
+    }
+
+    /// The same with axis `at` replaced by `count` axes along which it stands still.
+    pub(crate) fn replaced(mut self, at: usize, count: usize) -> Self {
+        let behind: SmallVec<[isize; AXES]> = self.strides.drain(at..).skip(1).collect();
+        self.strides.extend(std::iter::repeat_n(0, count).chain(behind));
+        self
+    }
+
+    /// The same with every element in two words, the last axis being the words of an element.
+    pub(crate) fn in_words(mut self) -> Option<Self> {
+        self.offset = self.offset.checked_mul(2)?;
+        for stride in &mut self.strides {
+            *stride = stride.checked_mul(2)?;
+        }
+        self.strides.push(1);
+        Some(self)
+    }
+}
+
 /// A walk over several tensors in step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Strided {
@@ -58,23 +125,23 @@ impl Strided {
     /// The walk over `shape` in row-major order, with `operands` broadcast to it. `None` when a
     /// kernel cannot follow it: more axes, or more elements, than it can count.
     pub(crate) fn over(shape: &[usize], operands: &[&Layout]) -> Option<Self> {
+        let operands: SmallVec<[Steps; 4]> =
+            operands.iter().map(|layout| Steps::through(layout, shape)).collect();
+        Self::along_steps(shape, &operands)
+    }
+
+    /// The walk over `shape` with each operand in steps of its own.
+    pub(crate) fn along_steps(shape: &[usize], operands: &[Steps]) -> Option<Self> {
         let count = shape.iter().try_fold(1usize, |count, &size| count.checked_mul(size))?;
         if count >= 1 << 31 {
             return None;
         }
-        let stride_of = |layout: &Layout, axis: usize| {
-            let own = (axis + layout.shape().rank()).checked_sub(shape.len());
-            match own {
-                Some(own) if layout.shape()[own] != 1 => layout.strides()[own],
-                _ => 0,
-            }
-        };
         let mut sizes: SmallVec<[usize; AXES]> = SmallVec::new();
         let mut strides: SmallVec<[SmallVec<[isize; AXES]>; 4]> =
             operands.iter().map(|_| SmallVec::new()).collect();
         for (axis, &size) in shape.iter().enumerate().filter(|&(_, &size)| size != 1) {
             let steps: SmallVec<[isize; 4]> =
-                operands.iter().map(|layout| stride_of(layout, axis)).collect();
+                operands.iter().map(|operand| operand.strides[axis]).collect();
             // An axis that goes on where the one before it steps to is the same axis.
             let continues = !sizes.is_empty()
                 && strides.iter().zip(&steps).all(|(before, &step)| {
@@ -109,7 +176,7 @@ impl Strided {
                 .collect::<Option<_>>()?,
             offsets: operands
                 .iter()
-                .map(|layout| u32::try_from(layout.offset()).ok())
+                .map(|operand| u32::try_from(operand.offset).ok())
                 .collect::<Option<_>>()?,
         })
     }
@@ -137,6 +204,7 @@ impl Strided {
         self.strides[0].last().copied().unwrap_or(0)
     }
 
+    /// Axes, for a kernel that is compiled for as many; [`AXES`] serves every walk.
     pub(crate) fn rank(&self) -> u32 {
         self.shape.len() as u32
     }
@@ -145,13 +213,14 @@ impl Strided {
     /// operand, the shape, then the strides of each.
     pub(crate) fn write(&self, params: &mut SmallVec<[u32; 64]>) {
         params.extend_from_slice(&self.offsets);
-        let axes = |values: &[u32]| {
-            let mut axes = [0; AXES];
+        // What is behind the last axis changes nothing: kernels may count all of them.
+        let axes = |values: &[u32], rest: u32| {
+            let mut axes = [rest; AXES];
             axes[..values.len()].copy_from_slice(values);
             axes
         };
-        params.extend(axes(&self.shape));
-        self.strides.iter().for_each(|steps| params.extend(axes(steps)));
+        params.extend(axes(&self.shape, 1));
+        self.strides.iter().for_each(|steps| params.extend(axes(steps, 0)));
     }
 }
 

@@ -3,8 +3,8 @@
 mod adapters;
 
 use adapters::each_device;
-use bitnet_tensor::backend::Backend;
-use bitnet_tensor::{BitNetTensor, Result};
+use bitnet_tensor::backend::{AccelerationMetrics, Backend};
+use bitnet_tensor::{BitNetDType, BitNetTensor, Device, Result};
 
 /// Small integers: sums of them are exact in any order.
 fn numbers(count: usize) -> Vec<f32> {
@@ -44,4 +44,51 @@ fn long_sums_means_and_extremes_are_exact() {
             assert_eq!(found, expected, "{shape:?} {axes:?} on {device}");
         });
     }
+}
+
+/// Many of them equal, some equal to the last that is wanted.
+fn few_values(count: usize) -> Vec<f32> {
+    (0..count).map(|n| ((n as u32).wrapping_mul(2_654_435_761) >> 20) as f32 / 16.0).collect()
+}
+
+#[test]
+fn the_largest_of_long_lines_come_in_order() {
+    let line = few_values(2 * 50_001);
+    for shape in [vec![100_002], vec![2, 50_001]] {
+        let x = BitNetTensor::from_slice(&line, shape.as_slice()).expect("memory");
+        for k in [1, 40, 1000] {
+            let all = |x: &BitNetTensor| -> Result<(Vec<f32>, Vec<i64>)> {
+                let (values, places) = x.topk(k, -1, true)?;
+                Ok((values.to_vec()?, places.to_vec()?))
+            };
+            let expected = all(&x).expect("computed");
+            each_device(|backend| {
+                let before = AccelerationMetrics::snapshot();
+                let found = x.to_device(backend.device()).and_then(|x| all(&x)).expect("computed");
+                assert_eq!(found, expected, "{shape:?} {k} on {}", backend.device());
+                assert_eq!(AccelerationMetrics::snapshot().since(&before).fallbacks, 0);
+            });
+        }
+    }
+}
+
+#[test]
+fn running_sums_and_sums_at_places_are_exact() {
+    let x = BitNetTensor::from_vec(numbers(3 * 10_007), [3, 10_007]).expect("memory");
+    let places: Vec<i64> = (0..3 * 10_007).map(|n| n * 31 % 500 - 250).collect();
+    let places = BitNetTensor::from_vec(places, [3, 10_007]).expect("memory");
+    let all = |device: Device| -> Result<Vec<Vec<f32>>> {
+        let (x, places) = (x.to_device(device)?, places.to_device(device)?);
+        let sums = BitNetTensor::zeros([3, 500], BitNetDType::F32)?.to_device(device)?;
+        let down = x.transpose(0, 1)?.cumsum(0)?.transpose(0, 1)?.copy()?;
+        let (largest, _) = x.cummax(1)?;
+        let results = [x.cumsum(1)?, down, largest, sums.scatter_add(1, &places, &x)?];
+        results.iter().map(|y| y.to_vec::<f32>()).collect()
+    };
+    let expected = all(Device::CPU).expect("computed");
+    each_device(|backend| {
+        let before = AccelerationMetrics::snapshot();
+        assert_eq!(all(backend.device()).expect("computed"), expected, "{}", backend.device());
+        assert_eq!(AccelerationMetrics::snapshot().since(&before).fallbacks, 0);
+    });
 }

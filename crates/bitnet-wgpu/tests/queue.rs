@@ -26,6 +26,29 @@ fn an_unsigned_index_does_not_count_from_the_end() {
 }
 
 #[test]
+fn places_beyond_the_axis_are_reported_by_name() {
+    adapters::each_device(|backend| {
+        let on = |x: Result<BitNetTensor>| x.and_then(|x| x.to_device(backend.device()));
+        let x = on(BitNetTensor::from_vec(vec![1.0f32, 2.0], [2])).expect("memory");
+        for (index, named) in [(2, "2"), (-3, "-3"), (1i64 << 40, "2147483647")] {
+            let index = on(BitNetTensor::from_vec(vec![index], [1])).expect("memory");
+            let source = on(BitNetTensor::from_vec(vec![3.0f32], [1])).expect("memory");
+            let results: [(&str, &dyn Fn() -> Result<BitNetTensor>); 4] = [
+                ("scatter", &|| x.scatter(0, &index, &source)),
+                ("scatter_add", &|| x.scatter_add(0, &index, &source)),
+                ("gather", &|| x.gather(0, &index)),
+                ("index_select", &|| x.index_select(0, &index)),
+            ];
+            for (name, result) in results {
+                let error = result().and_then(|y| y.to_vec::<f32>()).expect_err("out of range");
+                let begin = format!("{name}: {named} is out of range");
+                assert!(error.to_string().starts_with(&begin), "{error}");
+            }
+        }
+    });
+}
+
+#[test]
 fn results_go_where_they_are_asked_for() {
     adapters::each_device(|backend| given_storage(backend.device()).expect("computed"));
 }

@@ -59,7 +59,7 @@ impl Gpu {
         // crate have not.
         let module = unsafe { self.device.create_shader_module_trusted(description, checks) };
         let storage = |access: Access| wgpu::BindingType::Buffer {
-            ty: wgpu::BufferBindingType::Storage { read_only: access != Access::Write },
+            ty: wgpu::BufferBindingType::Storage { read_only: !access.writes() },
             has_dynamic_offset: false,
             min_binding_size: None,
         };

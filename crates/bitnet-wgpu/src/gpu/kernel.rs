@@ -19,6 +19,14 @@ pub(crate) enum Access {
     /// Four words at a time.
     ReadVectors,
     Write,
+    /// Single elements: threads that write to the same word do not disturb each other.
+    WriteElements,
+}
+
+impl Access {
+    pub(crate) fn writes(self) -> bool {
+        matches!(self, Self::Write | Self::WriteElements)
+    }
 }
 
 /// A kernel before its types and constants are chosen.
@@ -96,12 +104,15 @@ impl Template {
                 Access::Read => ("read", "u32"),
                 Access::ReadVectors => ("read", "vec4<u32>"),
                 Access::Write => ("read_write", "u32"),
+                Access::WriteElements if per_word(dtype) == 1 => ("read_write", "u32"),
+                Access::WriteElements => ("read_write", "atomic<u32>"),
             };
             line(format_args!(
                 "@group(0) @binding({binding}) var<storage, {mode}> {name}: array<{word}>;"
             ));
             if *access != Access::ReadVectors {
-                line(format_args!("{}", element_functions(name, dtype)));
+                let is_shared = *access == Access::WriteElements;
+                line(format_args!("{}", element_functions(name, dtype, is_shared)));
             }
             binding += 1;
         }
@@ -149,12 +160,19 @@ pub(crate) fn per_word(dtype: BitNetDType) -> usize {
     4 / dtype.size_in_bytes().unwrap_or(4).clamp(1, 4)
 }
 
-fn element_functions(name: &str, dtype: BitNetDType) -> String {
+/// The functions of an operand, with `store_NAME(i, v)` where threads share words.
+fn element_functions(name: &str, dtype: BitNetDType, is_shared: bool) -> String {
     use BitNetDType as T;
     let (bits, value) = (32 / per_word(dtype) as u32, value_type(dtype));
+    let n = 32 / bits;
+    let word = match (bits, is_shared) {
+        (32, _) => format!("{name}[i]"),
+        (_, false) => format!("{name}[i / {n}u]"),
+        (_, true) => format!("atomicLoad(&{name}[i / {n}u])"),
+    };
     let raw = match bits {
-        32 => format!("{name}[i]"),
-        _ => format!("extractBits({name}[i / {n}u], (i % {n}u) * {bits}u, {bits}u)", n = 32 / bits),
+        32 => word,
+        _ => format!("extractBits({word}, (i % {n}u) * {bits}u, {bits}u)"),
     };
     let load = match dtype {
         T::F32 => format!("bitcast<f32>({raw})"),
@@ -176,13 +194,27 @@ fn element_functions(name: &str, dtype: BitNetDType) -> String {
         _ => "v".to_owned(),
     };
     let upper = name.to_uppercase();
+    let store = match (bits, is_shared) {
+        (_, false) => String::new(),
+        (32, true) => {
+            format!("\nfn store_{name}(i: u32, v: {upper}) {{ {name}[i] = encode_{name}(v); }}")
+        }
+        (_, true) => format!(
+            "\nfn store_{name}(i: u32, v: {upper}) {{
+    let shift = (i % {n}u) * {bits}u;
+    atomicAnd(&{name}[i / {n}u], ~({mask}u << shift));
+    atomicOr(&{name}[i / {n}u], encode_{name}(v) << shift);
+}}",
+            mask = (1u32 << bits) - 1
+        ),
+    };
     format!(
         "alias {upper} = {value};\n\
          const {upper}_BITS = {bits}u;\n\
          const {upper}_LANES = {lanes}u;\n\
          fn load_{name}(i: u32) -> {upper} {{ return {load}; }}\n\
-         fn encode_{name}(v: {upper}) -> u32 {{ return {encode}; }}",
-        lanes = 32 / bits
+         fn encode_{name}(v: {upper}) -> u32 {{ return {encode}; }}{store}",
+        lanes = n
     )
 }
 

@@ -2,10 +2,11 @@
 
 use bitnet_tensor::ops::{BinaryKind, CompareKind, GateKind, UnaryKind};
 use bitnet_tensor::{BitNetDType, BitNetTensor, Layout};
+use smallvec::SmallVec;
 
 use super::{FUNCTIONS, MAP, Params, Plan, STRIDED, Source, Target, WORKGROUP};
 use crate::gpu::{Access::*, Template, is_native, per_word};
-use crate::operand::{Strided, grid};
+use crate::operand::{Steps, Strided, grid};
 
 /// Words of the result that a workgroup of `map.wgsl` has.
 const MAP_WORDS: u32 = 4 * WORKGROUP;
@@ -182,12 +183,25 @@ pub(super) fn walk(
     layouts: &[&Layout],
     out: BitNetDType,
 ) -> Option<Plan> {
-    let walk = Strided::over(shape, layouts)?;
+    let steps: SmallVec<[Steps; 4]> =
+        layouts.iter().map(|layout| Steps::through(layout, shape)).collect();
+    walk_steps(plan, code, shape, &steps, out)
+}
+
+/// The same with each operand in steps of its own.
+pub(super) fn walk_steps(
+    plan: Plan,
+    code: u32,
+    shape: &[usize],
+    steps: &[Steps],
+    out: BitNetDType,
+) -> Option<Plan> {
+    let walk = Strided::along_steps(shape, steps)?;
     let count = shape.iter().product::<usize>() as u32;
     let mut params = Params::new();
     params.push(count);
     walk.write(&mut params);
-    let plan = plan.constants(&[code, walk.rank(), 2, layouts.len() as u32]).params(&params);
+    let plan = plan.constants(&[code, walk.rank(), 2, steps.len() as u32]).params(&params);
     Some(plan.workgroups(map_grid(count, out)))
 }
 

@@ -17,7 +17,7 @@ use bitnet_tensor::{BitNetDType, BitNetTensor, ErrorContext, Result, TensorOpErr
 use smallvec::{SmallVec, smallvec};
 
 use crate::checks;
-use crate::gpu::{Abilities, Access, Block, Dispatch, Gpu, Template};
+use crate::gpu::{Abilities, Block, Dispatch, Gpu, Template};
 use crate::operand::block;
 
 /// Sources that several templates have.
@@ -29,6 +29,9 @@ const STRIDED: &str = include_str!("../shaders/strided.wgsl");
 const WORKGROUP: u32 = Template::PLAIN.workgroup;
 
 pub(crate) type Params = SmallVec<[u32; 64]>;
+
+/// The kernels of an operation, one after the other.
+pub(crate) type Plans = SmallVec<[Plan; 2]>;
 
 /// A kernel with what it is called with. Operands are numbered: first the inputs, then the outputs;
 /// of an operation in place the target is the output.
@@ -113,6 +116,12 @@ impl Plan {
         self
     }
 
+    /// The operation whose name a checking kernel reports with, where it is not the template's.
+    pub(crate) fn reports(mut self, operation: &str) -> Self {
+        self.params[0] = checks::code(operation);
+        self
+    }
+
     pub(crate) fn workgroups(mut self, workgroups: [u32; 3]) -> Self {
         self.workgroups = workgroups;
         self
@@ -131,8 +140,8 @@ impl Plan {
         debug_assert!(self.template.operands.iter().zip(&self.operands).all(
             |((_, access), source)| match source {
                 Source::Temporary => true,
-                Source::Output(_) => *access == Access::Write,
-                _ => *access != Access::Write,
+                Source::Output(_) => access.writes(),
+                _ => !access.writes(),
             }
         ));
         let blocks = self.operands.iter().map(|&source| match source {
@@ -161,21 +170,27 @@ impl Plan {
 
 /// The kernel for `op`, its first operand being replaced by the result if `in_place`; `None` where
 /// there is none. An empty plan list does nothing: the result has no elements.
-pub(crate) fn plan(op: &Op, tensors: Tensors<'_>, in_place: bool) -> Option<SmallVec<[Plan; 2]>> {
+pub(crate) fn plan(op: &Op, tensors: Tensors<'_>, in_place: bool) -> Option<Plans> {
     let Tensors { inputs, outputs, abilities: Abilities { lanes, wide } } = tensors;
     if in_place {
-        return match (op, inputs) {
+        let one = match (op, inputs) {
             (Op::Unary(op), [x]) => elementwise::unary_in_place(op.0, x),
             (Op::Binary(op), [a, b]) => elementwise::binary_in_place(op.0, a, b),
             (Op::WriteRows(_), [target, positions, rows]) => {
                 movement::write_rows(target, positions, rows)
             }
+            (Op::SliceScatter(op), [target, values]) => {
+                return movement::slice_scatter_in_place(op, target, values);
+            }
+            (Op::Scatter(op), [target, index, source]) => {
+                return movement::scatter_in_place(op, target, [index, source]);
+            }
             _ => None,
-        }
-        .map(|plan| smallvec![plan]);
+        };
+        return one.map(|plan| smallvec![plan]);
     }
     if outputs.iter().all(|output| output.count() == 0) {
-        return native(op).then(SmallVec::new);
+        return native(op).then(Plans::new);
     }
     let one = match (op, inputs, outputs) {
         (Op::Unary(op), [x], [out]) => elementwise::unary(op.0, x, out),
@@ -190,6 +205,13 @@ pub(crate) fn plan(op: &Op, tensors: Tensors<'_>, in_place: bool) -> Option<Smal
             movement::index_select(op.axis, x, indices, out)
         }
         (Op::Gather(op), [x, index], [out]) => movement::gather(op.axis, x, index, out),
+        (Op::Cat(op), inputs, [out]) => return movement::cat(op.axis, inputs, out),
+        (Op::SliceScatter(op), [target, values], [out]) => {
+            return movement::slice_scatter(op, [target, values], out);
+        }
+        (Op::Scatter(op), [target, index, source], [out]) => {
+            return movement::scatter(op, [target, index, source], out);
+        }
         (Op::Softmax(_), [x], [_]) => reduction::softmax(x),
         (Op::RmsNorm(op), [x, weight], [_]) => neural::rms_norm(x, weight, op.eps),
         (Op::LayerNorm(op), [x, weight, bias], [_]) => neural::layer_norm(x, weight, bias, op.eps),
@@ -213,6 +235,11 @@ pub(crate) fn plan(op: &Op, tensors: Tensors<'_>, in_place: bool) -> Option<Smal
         (Op::MatMul(_), [a, b], [out]) => linalg::matmul(a, b, out),
         (Op::Reduce(op), [x], [out]) => return reduction::reduce(op, x, out),
         (Op::ArgExtreme(op), [x], [out]) => reduction::arg_extreme(op, x, out),
+        (Op::Cumulative(op), [x], [..]) => reduction::cumulative(op, x),
+        (Op::Sort(op), [x], [..]) => reduction::sort(op, x),
+        (Op::Variance(op), [x], [out]) => reduction::variance(op, x, out),
+        (Op::Norm(op), [x], [out]) => reduction::norm(op, x, out),
+        (Op::LogSumExp(op), [x], [out]) => reduction::logsumexp(op, x, out),
         _ => None,
     };
     one.map(|plan| smallvec![plan])
@@ -229,6 +256,10 @@ fn native(op: &Op) -> bool {
             | Op::Gate(_)
             | Op::Copy(_)
             | Op::StraightThrough(_)
+            | Op::Cat(_)
+            | Op::SliceScatter(_)
+            | Op::Cumulative(_)
+            | Op::Sort(_)
             | Op::Softmax(_)
             | Op::RmsNorm(_)
             | Op::LayerNorm(_)

@@ -1,30 +1,22 @@
 //! Elements in other places and of other types.
 
-use bitnet_tensor::{BitNetDType, BitNetTensor};
+mod assign;
+mod convert;
 
-use super::elementwise::{map_grid, map_template, walk};
+use bitnet_tensor::{BitNetDType, BitNetTensor};
+use smallvec::SmallVec;
+
+use super::elementwise::{map_grid, map_template, walk_steps};
 use super::{FUNCTIONS, MAP, Params, Plan, STRIDED, Source, Target, WORKGROUP};
-use crate::gpu::{Access::*, Template, is_native, value_type};
-use crate::operand::{Strided, contiguous, count, grid, stride, strides};
+use crate::gpu::{Access::*, Template};
+use crate::operand::{AXES, Steps, Strided, contiguous, count, grid, stride, strides};
+
+pub(super) use assign::{cat, scatter, scatter_in_place, slice_scatter, slice_scatter_in_place};
+pub(super) use convert::cast;
 
 map_template!(COPY, "copy", ["x": Read, "out": Write], |_| {
     "fn element(i: u32) -> OUT { return load_x(position(i, 0u)); }\n".to_owned()
 });
-map_template!(CAST, "cast", ["x": Read, "out": Write], |constants| {
-    let body = CASTS[constants[0] as usize];
-    format!("fn element(i: u32) -> OUT {{\n    let x = load_x(position(i, 0u));\n    return {body};\n}}\n")
-});
-
-/// How a number `x` becomes one of another type: as it is, by the language, an unsigned one as a float,
-/// and as the truth value that it is not zero.
-const CASTS: [&str; 5] = [
-    "x",
-    "OUT(x)",
-    "float_of(x)",
-    "select(0u, 1u, x != X(0))",
-    "select(0u, 1u, (bitcast<u32>(x) & 0x7fffffffu) != 0u)",
-];
-
 /// Where an element of rows comes from and goes to.
 pub(super) const ROW_PLACES: &str = include_str!("../shaders/movement/row_places.wgsl");
 const CHOSEN: &str = include_str!("../shaders/movement/chosen.wgsl");
@@ -34,7 +26,7 @@ static INDEX_SELECT: Template = Template {
     body: MAP,
     includes: &[CHOSEN, include_str!("../shaders/movement/index_select.wgsl")],
     operands: &[("x", Read), ("indices", Read), ("out", Write)],
-    constants: &["SIGNED"],
+    constants: &["KIND_OF_INDEX"],
     checks: true,
     ..Template::PLAIN
 };
@@ -44,7 +36,7 @@ static GATHER: Template = Template {
     body: MAP,
     includes: &[STRIDED, CHOSEN, include_str!("../shaders/movement/gather.wgsl")],
     operands: &[("x", Read), ("indices", Read), ("out", Write)],
-    constants: &["SIGNED", "RANK", "STRIDED", "OPERANDS"],
+    constants: &["KIND_OF_INDEX", "RANK", "STRIDED", "OPERANDS"],
     checks: true,
     ..Template::PLAIN
 };
@@ -68,36 +60,40 @@ pub(super) fn bits_of(dtype: BitNetDType) -> Option<BitNetDType> {
     }
 }
 
-pub(super) fn copy(x: &BitNetTensor, source: Source, out: &Target<'_>) -> Option<Plan> {
-    let bits = bits_of(x.dtype())?;
-    let plan = Plan::new(&COPY).operand(source, bits).operand(Source::Output(0), bits);
-    walk(plan, 0, out.shape, &[x.layout()], bits)
-}
-
-pub(super) fn cast(to: BitNetDType, x: &BitNetTensor, out: &Target<'_>) -> Option<Plan> {
-    let from = x.dtype();
-    if !is_native(from) || !is_native(to) {
+/// A shape and the steps of operands in elements that kernels move whole: those of 64 bits are two
+/// words, an axis more.
+fn moved<const N: usize>(
+    dtype: BitNetDType,
+    shape: &[usize],
+    steps: [Steps; N],
+) -> Option<(BitNetDType, SmallVec<[usize; AXES]>, [Steps; N])> {
+    let mut shape = SmallVec::from_slice(shape);
+    if dtype.is_packed() || dtype.size_in_bytes() != Some(8) {
+        return Some((bits_of(dtype)?, shape, steps));
+    }
+    shape.push(2);
+    let steps = steps.map(Steps::in_words);
+    // There is no `try_map` yet.
+    if steps.iter().any(Option::is_none) {
         return None;
     }
-    // By its place among the casts.
-    let kind = match (from.is_float(), to) {
-        (false, BitNetDType::Bool) => 3,
-        (true, BitNetDType::Bool) => 4,
-        // What is outside of the integers has an answer of its own on the CPU.
-        (true, to) if !to.is_float() => return None,
-        _ if value_type(from) == value_type(to) => 0,
-        _ if from == BitNetDType::U32 && to.is_float() => 2,
-        _ => 1,
-    };
-    let plan = Plan::new(&CAST).operand(Source::Input(0), from).operand(Source::Output(0), to);
-    walk(plan, kind, out.shape, &[x.layout()], to)
+    Some((BitNetDType::U32, shape, steps.map(|steps| steps.expect("none is missing"))))
 }
 
-/// Whether indices of this type can be negative; `None` where kernels do not read them.
-fn is_signed(indices: &BitNetTensor) -> Option<u32> {
+pub(super) fn copy(x: &BitNetTensor, source: Source, out: &Target<'_>) -> Option<Plan> {
+    let steps = [Steps::through(x.layout(), out.shape)];
+    let (bits, shape, steps) = moved(x.dtype(), out.shape, steps)?;
+    let plan = Plan::new(&COPY).operand(source, bits).operand(Source::Output(0), bits);
+    walk_steps(plan, 0, &shape, &steps, bits)
+}
+
+/// How kernels read indices: whether they can be negative, or 64 bits that are read as two words; and
+/// their type to the kernel. `None` where they are not read.
+fn index_kind(indices: &BitNetTensor) -> Option<(u32, BitNetDType)> {
     match indices.dtype() {
-        BitNetDType::U32 => Some(0),
-        BitNetDType::I32 => Some(1),
+        BitNetDType::U32 => Some((0, BitNetDType::U32)),
+        BitNetDType::I32 => Some((1, BitNetDType::I32)),
+        BitNetDType::I64 => Some((2, BitNetDType::U32)),
         _ => None,
     }
 }
@@ -108,18 +104,27 @@ pub(super) fn index_select(
     indices: &BitNetTensor,
     out: &Target<'_>,
 ) -> Option<Plan> {
+    let size = u32::try_from(*x.shape().get(axis)?).ok()?;
+    let (kind, index_type) = index_kind(indices)?;
+    let in_a_row = contiguous(x).zip(contiguous(indices)).filter(|_| bits_of(x.dtype()).is_some());
+    let Some((start, first_index)) = in_a_row else {
+        let from = Steps::through(x.layout(), x.shape()).replaced(axis, indices.rank());
+        let index =
+            Steps::through(indices.layout(), indices.shape()).within(axis, x.rank() - axis - 1);
+        let plan = chosen_along(x, axis, indices, [index, from], out)?;
+        return Some(plan.reports("index_select"));
+    };
     let bits = bits_of(x.dtype())?;
-    let (signed, start, first_index) = (is_signed(indices)?, contiguous(x)?, contiguous(indices)?);
     let count = u32::try_from(out.count()).ok().filter(|&count| count < 1 << 31)?;
     u32::try_from(x.element_count()).ok()?;
     let inner = x.shape()[axis + 1..].iter().product::<usize>() as u32;
     let chosen = indices.element_count() as u32;
     let plan = Plan::new(&INDEX_SELECT)
         .operand(Source::Input(0), bits)
-        .operand(Source::Input(1), indices.dtype())
+        .operand(Source::Input(1), index_type)
         .operand(Source::Output(0), bits)
-        .constants(&[signed])
-        .params(&[count, start, first_index, inner, chosen, x.shape()[axis] as u32]);
+        .constants(&[kind])
+        .params(&[count, start, first_index, inner, chosen, size]);
     Some(plan.workgroups(map_grid(count, bits)))
 }
 
@@ -129,36 +134,38 @@ pub(super) fn gather(
     index: &BitNetTensor,
     out: &Target<'_>,
 ) -> Option<Plan> {
-    let bits = bits_of(x.dtype())?;
-    let signed = is_signed(index)?;
-    if axis >= x.rank() {
+    if axis >= x.rank() || x.rank() != out.shape.len() {
         return None;
     }
-    let fits = x
-        .shape()
-        .iter()
-        .zip(out.shape)
-        .enumerate()
-        .all(|(n, (&own, &size))| n == axis || own >= size);
-    if !fits || x.shape()[axis] == 0 {
-        return None;
-    }
-    // The walk over the results, in the index and in `x` with its axis standing still.
-    let mut still = x.narrow(axis as isize, 0, 1).ok()?;
-    for (n, &size) in out.shape.iter().enumerate().filter(|&(n, _)| n != axis) {
-        still = still.narrow(n as isize, 0, size).ok()?;
-    }
-    let still = still.expand(out.shape).ok()?;
-    let walk = Strided::over(out.shape, &[index.layout(), still.layout()])?;
-    let count = out.count() as u32;
+    let index_steps = Steps::through(index.layout(), out.shape);
+    let from = Steps::through(x.layout(), out.shape).still(axis)?;
+    chosen_along(x, axis, index, [index_steps, from], out)
+}
+
+/// Elements of `x` that `index` names along `axis`, where the walk over the results steps through the
+/// index and through `x`, which stands still along the axis.
+fn chosen_along(
+    x: &BitNetTensor,
+    axis: usize,
+    index: &BitNetTensor,
+    [index_steps, from]: [Steps; 2],
+    out: &Target<'_>,
+) -> Option<Plan> {
+    let (kind, index_type) = index_kind(index)?;
+    let size = u32::try_from(x.shape()[axis]).ok()?;
+    let (bits, shape, [from]) = moved(x.dtype(), out.shape, [from])?;
+    let words = (shape.len() - out.shape.len()) as u32 + 1;
+    let index_steps = index_steps.within(0, shape.len() - out.shape.len());
+    let walk = Strided::along_steps(&shape, &[index_steps, from])?;
+    let count = shape.iter().product::<usize>() as u32;
     let mut params = Params::new();
-    params.extend_from_slice(&[count, x.shape()[axis] as u32, stride(x, axis as isize)?]);
+    params.extend_from_slice(&[count, size, stride(x, axis as isize)?.wrapping_mul(words)]);
     walk.write(&mut params);
     let plan = Plan::new(&GATHER)
         .operand(Source::Input(0), bits)
-        .operand(Source::Input(1), index.dtype())
+        .operand(Source::Input(1), index_type)
         .operand(Source::Output(0), bits)
-        .constants(&[signed, walk.rank(), 4, 2])
+        .constants(&[kind, walk.rank(), 4, 2])
         .params(&params);
     Some(plan.workgroups(map_grid(count, bits)))
 }

@@ -1,5 +1,9 @@
 //! Many elements to one, and rows that sum to one.
 
+mod cumulative;
+mod sort;
+mod spread;
+
 use bitnet_tensor::ops::{ArgExtreme, Reduce, ReduceKind};
 use bitnet_tensor::{BitNetDType, BitNetTensor, Layout};
 use smallvec::{SmallVec, smallvec};
@@ -7,7 +11,17 @@ use smallvec::{SmallVec, smallvec};
 use super::neural::{all_f32, rows};
 use super::{FUNCTIONS, Params, Plan, STRIDED, Source, Target};
 use crate::gpu::{Access::*, Template, is_native};
-use crate::operand::{Strided, count, grid, stride};
+use crate::operand::{AXES, Steps, Strided, count, grid, stride};
+
+pub(super) use cumulative::cumulative;
+pub(super) use sort::sort;
+pub(super) use spread::{logsumexp, norm, variance};
+
+/// Where the elements lie that become one.
+const REDUCED: &str = include_str!("../shaders/reduction/reduced.wgsl");
+
+/// Elements for which a workgroup of as many threads is enough, where most have more.
+const SHORT: u32 = 32;
 
 static SOFTMAX: Template = Template {
     name: "softmax",
@@ -21,7 +35,7 @@ static SOFTMAX: Template = Template {
 static REDUCE: Template = Template {
     name: "reduce",
     body: include_str!("../shaders/reduction/reduce.wgsl"),
-    includes: &[FUNCTIONS, STRIDED],
+    includes: &[FUNCTIONS, STRIDED, REDUCED],
     operands: &[("x", Read), ("out", Write)],
     constants: &[
         "KIND",
@@ -77,6 +91,35 @@ fn code(kind: ReduceKind) -> Option<u32> {
     KINDS.iter().position(|&(own, ..)| own == kind).map(|place| place as u32)
 }
 
+/// A tensor by the axes that stay, with the others standing still, and by the others alone.
+struct Sides {
+    outer: Strided,
+    inner: Strided,
+    results: u32,
+    each: u32,
+}
+
+impl Sides {
+    fn of(x: &BitNetTensor, axes: &[usize]) -> Option<Self> {
+        count(x)?;
+        let mut kept: SmallVec<[usize; AXES]> = SmallVec::from_slice(x.shape());
+        let mut gone = kept.clone();
+        for axis in 0..x.rank() {
+            let sizes = if axes.contains(&axis) { &mut kept } else { &mut gone };
+            sizes[axis] = 1;
+        }
+        // An axis of size one is not stepped along.
+        let walk =
+            |shape: &[usize]| Strided::along_steps(shape, &[Steps::through(x.layout(), x.shape())]);
+        Some(Self {
+            outer: walk(&kept)?,
+            inner: walk(&gone)?,
+            results: kept.iter().product::<usize>() as u32,
+            each: gone.iter().product::<usize>() as u32,
+        })
+    }
+}
+
 /// Elements of one result that are worth a workgroup of their own.
 const SLICE: u32 = 4096;
 
@@ -98,17 +141,7 @@ pub(super) fn reduce(
     if x.dtype() != BitNetDType::F32 || x.element_count() == 0 {
         return None;
     }
-    count(x)?;
-    // The results' axes with the others standing still, and the others alone.
-    let mut kept = x.clone();
-    let mut gone = x.clone();
-    for axis in 0..x.rank() {
-        let narrowed = if op.axes.contains(&axis) { &mut kept } else { &mut gone };
-        *narrowed = narrowed.narrow(axis as isize, 0, 1).ok()?;
-    }
-    let outer = Strided::over(kept.shape(), &[kept.layout()])?;
-    let inner = Strided::over(gone.shape(), &[gone.layout()])?;
-    let (results, each) = (kept.element_count() as u32, gone.element_count() as u32);
+    let Sides { outer, inner, results, each } = Sides::of(x, &op.axes)?;
     debug_assert_eq!(results as usize, out.count());
     // Threads side by side read elements side by side: of one result, or of neighbouring ones.
     let across = if inner.last_step() == 1 || results < 32 { 1 } else { 32 };

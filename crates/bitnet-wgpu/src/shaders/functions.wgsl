@@ -47,6 +47,13 @@ fn float_of(v: u32) -> f32 {
     let rest = select(0u, 1u, (digits & 31u) != 0u);
     return rounded(0u, 158 - i32(zeros), (digits >> 5u) | rest);
 }
+// A float of 24 digits that is odd where the integer has more: what is rounded next does not take it for
+// a half.
+fn odd_float_of(v: u32) -> f32 {
+    let extra = 8u - min(countLeadingZeros(v), 8u);
+    let rest = v & ((1u << extra) - 1u);
+    return f32(((v >> extra) | select(0u, 1u, rest != 0u)) << extra);
+}
 struct Parts { digits: u32, exponent: i32 }
 // 24 digits and the exponent of a number that is neither zero nor infinite.
 fn parts_of(bits: u32) -> Parts {

@@ -6,7 +6,7 @@ fn element(i: u32) -> OUT {
     let size = param(6u);
     let row = i / inner;
     let outer = row / count;
-    let place = chosen(load_indices(param(3u) + (row - outer * count)), size);
+    let place = chosen(param(3u) + (row - outer * count), size);
     if (place == size) { return OUT(); }
     return load_x(param(2u) + (outer * size + place) * inner + (i - row * inner));
 }

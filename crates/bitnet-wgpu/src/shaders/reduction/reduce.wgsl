@@ -2,17 +2,6 @@
 // elements; SLICES workgroups share those of one result, for a second step to join. Two walks: the
 // results' axes (one operand), then the axes that disappear. Parameters: results, elements of each,
 // elements of a slice; then the walks.
-fn reduced_position(i: u32) -> u32 {
-    var rest = i;
-    var place = 0u;
-    for (var axis = REDUCED_RANK - 1u; axis > 0u; axis--) {
-        let size = param(REDUCED + 1u + axis);
-        let outer = rest / size;
-        place += (rest - outer * size) * param(REDUCED + 9u + axis);
-        rest = outer;
-    }
-    return place + rest * param(REDUCED + 9u);
-}
 var<workgroup> shared_values: array<X, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
