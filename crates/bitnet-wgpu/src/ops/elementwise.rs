@@ -1,10 +1,12 @@
 //! Functions of one and two elements, broadcast and strided.
 
+mod wide;
+
 use bitnet_tensor::ops::{BinaryKind, CompareKind, GateKind, UnaryKind};
 use bitnet_tensor::{BitNetDType, BitNetTensor, Layout};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
-use super::{FUNCTIONS, MAP, Params, Plan, STRIDED, Source, Target, WORKGROUP};
+use super::{FUNCTIONS, MAP, Params, Plan, Plans, STRIDED, Source, Target, WORKGROUP};
 use crate::gpu::{Access::*, Template, is_native, per_word};
 use crate::operand::{Steps, Strided, grid};
 
@@ -38,7 +40,7 @@ map_template!(UNARY, "unary", ["x": Read, "out": Write], |constants| {
 });
 map_template!(UNARY_IN_PLACE, "unary in place", ["out": Write], |constants| {
     let body = unary_expression(constants[0]);
-    format!("fn f(x: OUT) -> OUT {{ return {body}; }}\nfn element(i: u32) -> OUT {{ return f(load_out(i)); }}\n")
+    format!("alias X = OUT;\nfn f(x: OUT) -> OUT {{ return {body}; }}\nfn element(i: u32) -> OUT {{ return f(load_out(i)); }}\n")
 });
 map_template!(BINARY, "binary", ["a": Read, "b": Read, "out": Write], |constants| {
     let body = binary_expression(constants[0]);
@@ -61,9 +63,18 @@ map_template!(GATE, "gate", ["a": Read, "b": Read, "out": Write], |constants| {
 });
 
 /// The functions of one number that kernels have, and how they say them of `x`.
-const UNARY_OF_INTEGERS: [(UnaryKind, &str); 3] =
-    [(UnaryKind::Neg, "-x"), (UnaryKind::Abs, "abs(x)"), (UnaryKind::Square, "x * x")];
-const UNARY_OF_FLOATS: [(UnaryKind, &str); 19] = [
+const UNARY_OF_INTEGERS: [(UnaryKind, &str); 9] = [
+    (UnaryKind::Neg, "X(0) - x"),
+    (UnaryKind::Abs, "abs(x)"),
+    (UnaryKind::Square, "x * x"),
+    (UnaryKind::Sign, "X(x > X(0)) - X(x < X(0))"),
+    (UnaryKind::Relu, "max(x, X(0))"),
+    (UnaryKind::Floor, "x"),
+    (UnaryKind::Ceil, "x"),
+    (UnaryKind::Round, "x"),
+    (UnaryKind::Trunc, "x"),
+];
+const UNARY_OF_FLOATS: [(UnaryKind, &str); 24] = [
     (UnaryKind::Neg, "negated(x)"),
     (UnaryKind::Abs, "magnitude(x)"),
     (UnaryKind::Square, "x * x"),
@@ -83,6 +94,11 @@ const UNARY_OF_FLOATS: [(UnaryKind, &str); 19] = [
     (UnaryKind::Ceil, "ceil(x)"),
     (UnaryKind::Trunc, "trunc(x)"),
     (UnaryKind::Round, "round(x)"),
+    (UnaryKind::Relu6, "within(x, 0.0, 6.0)"),
+    (UnaryKind::HardTanh, "within(x, -1.0, 1.0)"),
+    (UnaryKind::HardSigmoid, "within(divide(x + 3.0, 6.0), 0.0, 1.0)"),
+    (UnaryKind::HardSwish, "x * within(divide(x + 3.0, 6.0), 0.0, 1.0)"),
+    (UnaryKind::Softsign, "divide(x, 1.0 + magnitude(x))"),
 ];
 
 /// The same of two numbers, `a` and `b`.
@@ -96,13 +112,14 @@ const BINARY_OF_INTEGERS: [(BinaryKind, &str); 8] = [
     (BinaryKind::Or, "a | b"),
     (BinaryKind::Xor, "a ^ b"),
 ];
-const BINARY_OF_FLOATS: [(BinaryKind, &str); 6] = [
+const BINARY_OF_FLOATS: [(BinaryKind, &str); 7] = [
     (BinaryKind::Add, "a + b"),
     (BinaryKind::Sub, "a - b"),
     (BinaryKind::Mul, "a * b"),
     (BinaryKind::Max, "larger_of(a, b)"),
     (BinaryKind::Min, "smaller_of(a, b)"),
     (BinaryKind::Div, "divide(a, b)"),
+    (BinaryKind::Copysign, "with_sign(a, b)"),
 ];
 
 /// And of comparisons. Not equal is what is not equal: drivers differ in what `!=` says of NaN.
@@ -154,12 +171,8 @@ fn unary_expression(code: u32) -> &'static str {
 }
 
 fn unary_code(kind: UnaryKind, x: &BitNetTensor) -> Option<u32> {
-    let dtype = x.dtype();
-    let has_sign = dtype.is_float() || dtype.is_signed_integer();
-    if !is_native(dtype) || !(has_sign || kind == UnaryKind::Square) {
-        return None;
-    }
-    code_in(&UNARY_OF_INTEGERS, &UNARY_OF_FLOATS, kind, dtype)
+    let native = is_native(x.dtype());
+    native.then(|| code_in(&UNARY_OF_INTEGERS, &UNARY_OF_FLOATS, kind, x.dtype())).flatten()
 }
 
 fn binary_expression(code: u32) -> &'static str {
@@ -205,12 +218,12 @@ pub(super) fn walk_steps(
     Some(plan.workgroups(map_grid(count, out)))
 }
 
-pub(super) fn unary(kind: UnaryKind, x: &BitNetTensor, out: &Target<'_>) -> Option<Plan> {
-    let code = unary_code(kind, x)?;
+pub(super) fn unary(kind: UnaryKind, x: &BitNetTensor, out: &Target<'_>) -> Option<Plans> {
+    let Some(code) = unary_code(kind, x) else { return wide::unary(kind, x, out) };
     let plan = Plan::new(&UNARY)
         .operand(Source::Input(0), x.dtype())
         .operand(Source::Output(0), out.dtype);
-    walk(plan, code, out.shape, &[x.layout()], out.dtype)
+    Some(smallvec![walk(plan, code, out.shape, &[x.layout()], out.dtype)?])
 }
 
 /// Whether a kernel can write over `target`: words are its own from the first on.
@@ -218,10 +231,13 @@ fn is_writable(target: &BitNetTensor) -> bool {
     target.is_contiguous() && target.layout().offset() == 0
 }
 
-pub(super) fn unary_in_place(kind: UnaryKind, x: &BitNetTensor) -> Option<Plan> {
-    let code = unary_code(kind, x).filter(|_| is_writable(x))?;
+pub(super) fn unary_in_place(kind: UnaryKind, x: &BitNetTensor) -> Option<Plans> {
+    let Some(code) = unary_code(kind, x) else { return wide::unary_in_place(kind, x) };
+    if !is_writable(x) {
+        return None;
+    }
     let plan = Plan::new(&UNARY_IN_PLACE).operand(Source::Output(0), x.dtype());
-    walk(plan, code, x.shape(), &[x.layout()], x.dtype())
+    Some(smallvec![walk(plan, code, x.shape(), &[x.layout()], x.dtype())?])
 }
 
 pub(super) fn binary(

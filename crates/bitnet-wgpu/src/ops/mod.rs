@@ -174,7 +174,7 @@ pub(crate) fn plan(op: &Op, tensors: Tensors<'_>, in_place: bool) -> Option<Plan
     let Tensors { inputs, outputs, abilities: Abilities { lanes, wide } } = tensors;
     if in_place {
         let one = match (op, inputs) {
-            (Op::Unary(op), [x]) => elementwise::unary_in_place(op.0, x),
+            (Op::Unary(op), [x]) => return elementwise::unary_in_place(op.0, x),
             (Op::Binary(op), [a, b]) => elementwise::binary_in_place(op.0, a, b),
             (Op::WriteRows(_), [target, positions, rows]) => {
                 movement::write_rows(target, positions, rows)
@@ -193,7 +193,7 @@ pub(crate) fn plan(op: &Op, tensors: Tensors<'_>, in_place: bool) -> Option<Plan
         return native(op).then(Plans::new);
     }
     let one = match (op, inputs, outputs) {
-        (Op::Unary(op), [x], [out]) => elementwise::unary(op.0, x, out),
+        (Op::Unary(op), [x], [out]) => return elementwise::unary(op.0, x, out),
         (Op::Binary(op), [a, b], [out]) => elementwise::binary(op.0, a, b, out),
         (Op::Compare(op), [a, b], [out]) => elementwise::compare(op.0, a, b, out),
         (Op::Where(_), [condition, a, b], [out]) => elementwise::where_(condition, a, b, out),

@@ -87,6 +87,13 @@ pub(super) fn copy(x: &BitNetTensor, source: Source, out: &Target<'_>) -> Option
     walk_steps(plan, 0, &shape, &steps, bits)
 }
 
+/// The elements of `x`, of 32 bits or fewer, brought in a row from one operand to another.
+pub(super) fn copy_between(x: &BitNetTensor, from: Source, to: Source) -> Option<Plan> {
+    let bits = bits_of(x.dtype())?;
+    let plan = Plan::new(&COPY).operand(from, bits).operand(to, bits);
+    walk_steps(plan, 0, x.shape(), &[Steps::through(x.layout(), x.shape())], bits)
+}
+
 /// How kernels read indices: whether they can be negative, or 64 bits that are read as two words; and
 /// their type to the kernel. `None` where they are not read.
 fn index_kind(indices: &BitNetTensor) -> Option<(u32, BitNetDType)> {

@@ -215,3 +215,5 @@ fn sign_of(x: f32) -> f32 {
     if (order_of(x) == 0) { return 0.0; }
     return with_sign(1.0, x);
 }
+// Between two bounds; NaN stays.
+fn within(x: f32, low: f32, high: f32) -> f32 { return select(select(x, high, is_less(high, x)), low, is_less(x, low)); }

@@ -1,0 +1,228 @@
+//! Functions that the CPU computes in `f64`. The language of kernels has none, and drivers may reorder the
+//! sums that two `f32` for one number need: here their numbers are integers of 32 digits
+//! (`shaders/elementwise/wide.wgsl`). `pow` is not among them: it multiplies the logarithm's error by up to
+//! 128, which takes more digits.
+
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_PI_2, LN_2, LOG2_E, LOG10_E};
+use std::fmt::Write;
+
+use bitnet_tensor::ops::UnaryKind;
+use bitnet_tensor::{BitNetTensor, Layout};
+use smallvec::smallvec;
+
+use super::{is_writable, walk};
+use crate::gpu::{Access::*, Template, is_native};
+use crate::operand::Strided;
+use crate::ops::movement::copy_between;
+use crate::ops::{FUNCTIONS, MAP, Plan, Plans, STRIDED, Source, Target};
+
+const WIDE: &str = include_str!("../../shaders/elementwise/wide.wgsl");
+const POWER: &str = include_str!("../../shaders/elementwise/wide/power.wgsl");
+const LOGARITHM: &str = include_str!("../../shaders/elementwise/wide/logarithm.wgsl");
+const SOFTPLUS: &str = include_str!("../../shaders/elementwise/wide/softplus.wgsl");
+const CIRCULAR: &str = include_str!("../../shaders/elementwise/wide/circular.wgsl");
+const ERROR: &str = include_str!("../../shaders/elementwise/wide/error.wgsl");
+
+static WIDE_UNARY: Template = Template {
+    name: "wide unary",
+    body: MAP,
+    includes: &[FUNCTIONS, STRIDED],
+    operands: &[("x", Read), ("out", Write)],
+    constants: &["KIND", "RANK", "STRIDED", "OPERANDS"],
+    define: Some(|constants| {
+        let (_, body, parts) = FUNCTIONS_OF_X[constants[0] as usize];
+        let functions: String = std::iter::once(&WIDE).chain(parts).copied().collect();
+        format!(
+            "{}{functions}fn element(i: u32) -> OUT {{\n    let x = load_x(position(i, 0u));\n    return {body};\n}}\n",
+            numbers_in(&functions)
+        )
+    }),
+    ..Template::PLAIN
+};
+
+/// How kernels say the functions of `x`, and what they are made of beside the numbers.
+const FUNCTIONS_OF_X: [(UnaryKind, &str, &[&str]); 16] = [
+    (UnaryKind::Exp2, "exp2_of(x)", &[POWER]),
+    (UnaryKind::Expm1, "expm1_of(x)", &[POWER]),
+    (UnaryKind::Log2, "log2_of(x)", &[LOGARITHM]),
+    (UnaryKind::Log10, "log10_of(x)", &[LOGARITHM]),
+    (UnaryKind::Sin, "sin_of(x)", &[CIRCULAR]),
+    (UnaryKind::Cos, "cos_of(x)", &[CIRCULAR]),
+    (UnaryKind::Tan, "tan_of(x)", &[CIRCULAR]),
+    (UnaryKind::Sinh, "sinh_of(x)", &[POWER]),
+    (UnaryKind::Cosh, "cosh_of(x)", &[POWER]),
+    (UnaryKind::Erf, "erf_of(x)", &[POWER, ERROR]),
+    (UnaryKind::Erfc, "erfc_of(x)", &[POWER, ERROR]),
+    (UnaryKind::Gelu, "gelu_of(x)", &[POWER, ERROR]),
+    (UnaryKind::GeluTanh, "gelu_tanh_of(x)", &[POWER]),
+    (UnaryKind::Mish, "mish_of(x)", &[POWER]),
+    (UnaryKind::Softplus, "softplus_of(x)", &[POWER, LOGARITHM, SOFTPLUS]),
+    (UnaryKind::LogSigmoid, "negated(softplus_of(negated(x)))", &[POWER, LOGARITHM, SOFTPLUS]),
+];
+
+const NUMBERS: [(&str, f64); 11] = [
+    ("ONE", 1.0),
+    ("TWO", 2.0),
+    ("FOUR", 4.0),
+    ("LN_2", LN_2),
+    ("LOG2_E", LOG2_E),
+    ("LOG10_E", LOG10_E),
+    ("HALF_PI", FRAC_PI_2),
+    ("HALF_ROOT", FRAC_1_SQRT_2),
+    ("CUBE", 0.044715),
+    // −√(8/π)
+    ("SCALE", -1.595_769_121_605_730_8),
+    // What HALF_PI has not, whose digits are cut off.
+    ("HALF_PI_REST", FRAC_PI_2 - 3_373_259_426.0 / (1u64 << 31) as f64),
+];
+
+/// The polynomials of the CPU's kernels, the highest coefficient first.
+const POLYNOMIALS: [(&str, &[f64]); 6] = [
+    (
+        "EXPM1",
+        &[
+            1.984_135_684_485_923e-4,
+            1.394_104_937_929_168_3e-3,
+            8.333_402_806_278_091e-3,
+            4.166_635_381_472_123e-2,
+            0.166_666_662_493_868_94,
+            0.500_000_004_683_281_5,
+            1.000_000_000_031_290_7,
+        ],
+    ),
+    (
+        "AREA",
+        &[
+            0.236_177_567_390_945_17,
+            0.285_349_709_523_028_85,
+            0.400_003_861_048_673_64,
+            0.666_666_652_392_996_4,
+            2.000_000_000_008_432_4,
+        ],
+    ),
+    (
+        "SINE",
+        &[
+            2.717_145_195_661_545e-6,
+            -1.983_917_756_667_416_3e-4,
+            8.333_328_687_747_48e-3,
+            -0.166_666_666_304_256_7,
+            0.999_999_999_995_448_6,
+        ],
+    ),
+    (
+        "COSINE",
+        &[
+            2.437_263_719_736_869_8e-5,
+            -1.388_652_921_208_624_1e-3,
+            4.166_661_326_590_225e-2,
+            -0.499_999_995_724_899_2,
+            0.999_999_999_944_285_3,
+        ],
+    ),
+    (
+        "ERF",
+        &[
+            -9.641_507_314_887_568e-6,
+            1.125_696_022_801_976_2e-4,
+            -8.482_833_103_632_552e-4,
+            5.220_945_939_521_413e-3,
+            -2.686_540_031_565_240_5e-2,
+            0.112_837_819_807_679_98,
+            -0.376_126_384_352_479_36,
+            1.128_379_167_058_11,
+        ],
+    ),
+    (
+        "ERFC",
+        &[
+            1.015_171_996_203_920_6e-4,
+            -2.822_812_439_019_629_5e-5,
+            -8.150_699_842_234_338e-4,
+            4.058_719_384_374_518e-3,
+            -1.283_975_654_866_763_1e-2,
+            3.129_979_354_533_140_4e-2,
+            -6.310_833_284_243_966e-2,
+            0.108_963_096_495_946_16,
+            -0.164_257_788_025_616_05,
+            0.218_719_681_441_318_8,
+            -0.259_068_049_241_689_1,
+            0.136_999_457_615_785_47,
+        ],
+    ),
+];
+
+/// Coefficients of each polynomial, zeros first.
+const COEFFICIENTS: usize = 12;
+
+/// The numbers and polynomials that `functions` name, as the kernel has them.
+fn numbers_in(functions: &str) -> String {
+    let mut text = String::new();
+    let mut line = |arguments: std::fmt::Arguments<'_>| {
+        text.write_fmt(arguments).expect("a string takes any text");
+    };
+    for (name, value) in NUMBERS.into_iter().filter(|(name, _)| functions.contains(name)) {
+        line(format_args!("const {name} = {};\n", wide(value)));
+    }
+    let polynomials = POLYNOMIALS.into_iter().filter(|(name, _)| functions.contains(name));
+    for (name, coefficients) in polynomials {
+        let none = std::iter::repeat_n(0.0, COEFFICIENTS - coefficients.len());
+        let all: Vec<String> = none.chain(coefficients.iter().copied()).map(wide).collect();
+        line(format_args!("const {name} = array<Wide, {COEFFICIENTS}>({});\n", all.join(", ")));
+    }
+    text
+}
+
+/// The first 32 digits of a number.
+fn wide(value: f64) -> String {
+    if value == 0.0 {
+        return "Wide(0u, 0, 0u)".to_owned();
+    }
+    let bits = value.to_bits();
+    let exponent = (bits >> 52 & 0x7ff) as i32 - 1023;
+    let digits = (1 << 31) | (bits >> 21 & 0x7fff_ffff) as u32;
+    let sign = (bits >> 63 << 31) as u32;
+    format!("Wide({sign}u, {exponent}, {digits}u)")
+}
+
+fn code(kind: UnaryKind, x: &BitNetTensor) -> Option<u32> {
+    let place = FUNCTIONS_OF_X.iter().position(|&(own, ..)| own == kind)?;
+    (is_native(x.dtype()) && x.dtype().is_float()).then_some(place as u32)
+}
+
+/// What does not lie in a row is brought there first: these kernels are large, one for each layout would
+/// be many.
+pub(super) fn unary(kind: UnaryKind, x: &BitNetTensor, out: &Target<'_>) -> Option<Plans> {
+    let code = code(kind, x)?;
+    let plan = Plan::new(&WIDE_UNARY);
+    let of =
+        |plan: Plan, source| plan.operand(source, x.dtype()).operand(Source::Output(0), out.dtype);
+    if Strided::over(out.shape, &[x.layout()])?.rank() == 1 {
+        let plan = of(plan, Source::Input(0));
+        return Some(smallvec![walk(plan, code, out.shape, &[x.layout()], out.dtype)?]);
+    }
+    let in_a_row = Layout::contiguous(out.shape.iter().copied().collect());
+    let plan = of(plan, Source::Temporary);
+    let mut copy = copy_between(x, Source::Input(0), Source::Temporary)?;
+    copy.temporary = space_of(x)?;
+    Some(smallvec![copy, walk(plan, code, out.shape, &[&in_a_row], out.dtype)?])
+}
+
+/// Beside its operand first: a kernel of another form for each function would be many too.
+pub(super) fn unary_in_place(kind: UnaryKind, x: &BitNetTensor) -> Option<Plans> {
+    let code = code(kind, x).filter(|_| is_writable(x))?;
+    if x.element_count() == 0 {
+        return Some(Plans::new());
+    }
+    let dtype = x.dtype();
+    let plan =
+        Plan::new(&WIDE_UNARY).operand(Source::Input(0), dtype).operand(Source::Temporary, dtype);
+    let mut plan = walk(plan, code, x.shape(), &[x.layout()], dtype)?;
+    plan.temporary = space_of(x)?;
+    Some(smallvec![plan, copy_between(x, Source::Temporary, Source::Output(0))?])
+}
+
+/// Bytes of the elements, in whole words.
+fn space_of(x: &BitNetTensor) -> Option<usize> {
+    Some((x.element_count() * x.dtype().size_in_bytes()?).next_multiple_of(4))
+}
