@@ -1,10 +1,11 @@
 //! The device as the tensor library sees it.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use bitnet_tensor::backend::{Backend, DeviceInfo, DeviceMemory, OpDesc};
 use bitnet_tensor::cpu::pack_weight;
-use bitnet_tensor::ops::Op;
+use bitnet_tensor::ops::{Copy, Op};
 use bitnet_tensor::{
     BitNetDType, BitNetTensor, CodeLayout, Device, ErrorContext, HostBuffer, Result, Storage,
     TensorOpError,
@@ -12,7 +13,7 @@ use bitnet_tensor::{
 use smallvec::SmallVec;
 
 use crate::adapter::Found;
-use crate::gpu::{Gpu, GpuBuffer, GpuCounters, PoolStats};
+use crate::gpu::{Gpu, GpuBuffer, GpuCounters, Kernels, PoolStats};
 use crate::operand::block;
 use crate::ops::{Target, Tensors, fusion, plan};
 
@@ -21,17 +22,19 @@ use crate::ops::{Target, Tensors, fusion, plan};
 pub struct WgpuBackend {
     device: Device,
     found: Found,
+    kernels: Kernels,
     gpu: OnceLock<Result<Arc<Gpu>>>,
 }
 
 impl WgpuBackend {
-    pub(crate) fn new(device: Device, found: Found) -> Self {
-        Self { device, found, gpu: OnceLock::new() }
+    pub(crate) fn new(device: Device, found: Found, kernels: Kernels) -> Self {
+        Self { device, found, kernels, gpu: OnceLock::new() }
     }
 
     fn gpu(&self) -> Result<&Arc<Gpu>> {
-        let opened =
-            self.gpu.get_or_init(|| Gpu::open(&self.found.adapter, self.device, fusion::FUSION));
+        let opened = self.gpu.get_or_init(|| {
+            Gpu::open(&self.found.adapter, self.device, self.kernels, fusion::FUSION)
+        });
         opened.as_ref().map_err(Clone::clone)
     }
 
@@ -57,6 +60,15 @@ impl WgpuBackend {
     /// As [`synchronize`](Backend::synchronize).
     pub fn release_cache(&self) -> Result<()> {
         self.gpu()?.release_cache()
+    }
+
+    /// Gives the device up, with everything on it, as when a driver takes it away: to see what follows.
+    ///
+    /// # Errors
+    /// When it could not be opened.
+    pub fn destroy(&self) -> Result<()> {
+        self.gpu()?.destroy();
+        Ok(())
     }
 
     fn run(
@@ -121,6 +133,40 @@ impl Backend for WgpuBackend {
         info.name = Some(self.found.info.name.clone());
         info.is_software = self.found.is_software();
         info
+    }
+
+    /// By copying from one buffer to another as often as fills a twentieth of a second: of buffers that no
+    /// cache holds, where it is not the processor that computes.
+    fn measure_bandwidth(&self) -> Result<f64> {
+        const LARGE: u64 = 512 << 20;
+        const SMALL: u64 = 64 << 20;
+        let most = if self.found.is_software() { SMALL } else { LARGE };
+        let mut bytes = most.min(self.gpu()?.largest_binding() / 2).next_power_of_two() / 2;
+        let (x, mut copies) = loop {
+            let zeros = |bytes: u64| {
+                let zero = BitNetTensor::zeros([1], BitNetDType::F32)?.to_device(self.device)?;
+                zero.expand([(bytes / 4) as usize])?.copy()
+            };
+            match zeros(bytes).and_then(|x| Ok((x, [zeros(bytes)?]))) {
+                Err(TensorOpError::MemoryError(_)) if bytes > SMALL / 8 => bytes /= 2,
+                made => break made?,
+            }
+        };
+        let mut seconds = |repeats: u32| -> Result<f64> {
+            let begun = Instant::now();
+            for _ in 0..repeats {
+                self.execute(&Op::Copy(Copy), &[&x], &mut copies)?;
+            }
+            self.synchronize()?;
+            Ok(begun.elapsed().as_secs_f64().max(1e-9) / f64::from(repeats))
+        };
+        seconds(1)?;
+        let repeats = (0.05 / seconds(1)?).clamp(1.0, 500.0) as u32;
+        let mut best = seconds(repeats)?;
+        for _ in 0..2 {
+            best = best.min(seconds(repeats)?);
+        }
+        Ok(2.0 * bytes as f64 / best)
     }
 
     fn supports(&self, desc: &OpDesc<'_>) -> bool {

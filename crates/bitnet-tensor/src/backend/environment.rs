@@ -9,9 +9,11 @@
 //! | `BITNET_FALLBACK` | `error`, `warn`, `silent` | `warn` |
 //! | `BITNET_NUM_THREADS` | 1 to 256 | the cores that the process may use |
 //! | `BITNET_ISA` | `scalar`, `avx2`, `avx512-vnni`, `avx512-vbmi` | the best that the processor has |
-//! | `BITNET_CACHE_DIR` | a folder | the user's folder for caches |
+//! | `BITNET_CACHE_DIR` | a folder; `none` keeps nothing | the user's folder for caches |
 
 use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
 
 use bitnet_kernels::{Cpu, parallel};
 
@@ -48,6 +50,29 @@ pub fn fallback_policy() -> Result<Option<FallbackPolicy>> {
 /// As [`check`].
 pub fn strategy() -> Result<Option<SelectionStrategy>> {
     parsed("BITNET_STRATEGY")
+}
+
+/// The folder for what is kept from run to run, where losing it costs only time: that of
+/// `BITNET_CACHE_DIR`, else `bitnet-rust` in the user's folder for caches. `None` where the system names
+/// none, and when the variable is `none`.
+pub fn cache_folder() -> Option<PathBuf> {
+    cache_folder_of(env::consts::OS, |name| env::var_os(name))
+}
+
+fn cache_folder_of(system: &str, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let variable = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(folder) = variable("BITNET_CACHE_DIR") {
+        return (folder.as_os_str() != "none").then_some(folder);
+    }
+    let caches = match system {
+        "windows" => variable("LOCALAPPDATA"),
+        "macos" => variable("HOME").map(|home| home.join("Library/Caches")),
+        // The XDG base directory specification: a relative path is to be ignored.
+        _ => variable("XDG_CACHE_HOME")
+            .filter(|folder| folder.is_absolute())
+            .or_else(|| variable("HOME").map(|home| home.join(".cache"))),
+    };
+    caches.map(|caches| caches.join("bitnet-rust"))
 }
 
 /// Where the variables put `work`.
@@ -90,5 +115,28 @@ pub(super) fn warn_of_ignored() {
     let threads = parallel::threads_from_environment().err();
     for reason in threads.into_iter().chain(Cpu::from_environment().err()) {
         tracing::warn!(%reason, "ignored");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_those_of_the_system() {
+        let with = |system, variables: &[(&str, &str)]| {
+            let find = |name: &str| variables.iter().find(|(other, _)| *other == name);
+            cache_folder_of(system, |name| find(name).map(|(_, value)| OsString::from(value)))
+        };
+        let some = |path: &str| Some(PathBuf::from(path));
+        assert_eq!(with("linux", &[("HOME", "/h")]), some("/h/.cache/bitnet-rust"));
+        let xdg = [("HOME", "/h"), ("XDG_CACHE_HOME", "/c")];
+        assert_eq!(with("linux", &xdg), some("/c/bitnet-rust"));
+        let relative = [("HOME", "/h"), ("XDG_CACHE_HOME", "c")];
+        assert_eq!(with("linux", &relative), some("/h/.cache/bitnet-rust"));
+        assert_eq!(with("macos", &[("HOME", "/h")]), some("/h/Library/Caches/bitnet-rust"));
+        assert_eq!(with("linux", &[("BITNET_CACHE_DIR", "/x"), ("HOME", "/h")]), some("/x"));
+        assert_eq!(with("linux", &[("BITNET_CACHE_DIR", "none"), ("HOME", "/h")]), None);
+        assert_eq!(with("windows", &[("HOME", "/h")]), None);
     }
 }

@@ -195,8 +195,17 @@ pub fn run(device: Device) -> Report {
 /// # Panics
 /// With a list of the cases that differ from the reference.
 pub fn run_family(family: Family, device: Device) -> Report {
+    run_named(family, device, |_| true)
+}
+
+/// Runs those cases of `family` whose name is `wanted`.
+///
+/// # Panics
+/// As [`run_family`].
+pub fn run_named(family: Family, device: Device, wanted: impl Fn(&str) -> bool) -> Report {
     register_reference();
-    let cases = cases(family).expect("the operands of the cases can be made");
+    let mut cases = cases(family).expect("the operands of the cases can be made");
+    cases.retain(|case| wanted(case.name()));
     let subnormals = subnormals(device).expect("a product of two numbers");
     let before = AccelerationMetrics::snapshot();
     let failures = cases.iter().filter_map(|case| {

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use bitnet_tensor::{BitNetDType, ErrorContext, Result, TensorOpError};
 
 use super::Gpu;
+use super::cache::{self, KernelCache};
 use super::kernel::{Access, Template, Variant};
 
 /// A compiled variant.
@@ -16,11 +17,39 @@ pub(super) struct Kernel {
     pub(super) id: u64,
 }
 
+/// What earlier runs compiled for such an adapter, for `device` to begin with.
+pub(super) fn cache(device: &wgpu::Device, adapter: &wgpu::AdapterInfo) -> Option<KernelCache> {
+    if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
+        return None;
+    }
+    let path = cache::path(adapter)?;
+    let data = cache::read(&path);
+    // SAFETY: the bytes are those that `wgpu` gave for a file of this name, in a folder of the user's
+    // own: `read` has compared their checksum. It compares adapter and driver itself, and begins anew
+    // (`fallback`) when they are others.
+    let pipelines = unsafe {
+        device.create_pipeline_cache(&wgpu::PipelineCacheDescriptor {
+            label: Some("bitnet"),
+            data: data.as_deref(),
+            fallback: true,
+        })
+    };
+    Some(KernelCache::new(pipelines, path, data.map_or(0, |data| data.len())))
+}
+
 impl Gpu {
+    /// Keeps what was compiled for the next run, when it is worth it: the host waits anyway.
+    pub(super) fn keep_kernels(&self) {
+        if let Some(cache) = &self.cache {
+            let count = self.kernels.read().unwrap_or_else(PoisonError::into_inner).len();
+            cache.keep(count);
+        }
+    }
+
     /// The kernel of `template` for these types and constants, compiled when it is first asked for.
     pub(super) fn kernel(
         &self,
-        template: &Template,
+        template: &'static Template,
         types: &[BitNetDType],
         constants: &[u32],
     ) -> Result<Arc<Kernel>> {
@@ -97,11 +126,12 @@ impl Gpu {
                 zero_initialize_workgroup_memory: false,
                 ..Default::default()
             },
-            cache: None,
+            cache: self.cache.as_ref().map(|cache| &cache.pipelines),
         });
         match pollster::block_on(scope.pop()) {
             None => Ok(Kernel { source, pipeline, layout, id }),
             Some(error) => {
+                self.check(template.name, &[])?;
                 let reason =
                     format!("the kernel {} is refused by {}: {error}", template.name, self.name);
                 Err(TensorOpError::BackendError(ErrorContext::new(template.name, &[], reason)))

@@ -2,6 +2,7 @@
 //! its pool of buffers, and the kernels that were compiled.
 
 mod buffer;
+mod cache;
 mod compile;
 mod fault;
 mod kernel;
@@ -19,6 +20,7 @@ pub(crate) use buffer::{Block, GpuBuffer};
 pub(crate) use kernel::{Access, Template, is_native, per_word, value_type};
 
 use buffer::BufferPool;
+use cache::KernelCache;
 use compile::Kernel;
 use fault::Faults;
 use kernel::Variant;
@@ -38,6 +40,8 @@ pub(crate) struct Gpu {
     /// The least number of threads of a subgroup; 0 where kernels cannot use them.
     subgroup: u32,
     kernels: RwLock<HashMap<Variant, Arc<Kernel>>>,
+    /// `None` where nothing is kept from run to run.
+    cache: Option<KernelCache>,
     faults: Arc<Faults>,
     counters: Counters,
 }
@@ -73,13 +77,30 @@ pub struct GpuCounters {
 
 /// What makes kernels faster where an adapter has it.
 fn wanted_features() -> wgpu::Features {
-    wgpu::Features::SUBGROUP
+    wgpu::Features::SUBGROUP | wgpu::Features::PIPELINE_CACHE
+}
+
+/// Which of an adapter's features kernels use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kernels {
+    /// The fastest that it has.
+    Best,
+    /// Those that run on every adapter.
+    Plain,
 }
 
 impl Gpu {
     /// Opens the adapter as `name`, with all of its limits.
-    pub(crate) fn open(adapter: &wgpu::Adapter, name: Device, fusion: Fusion) -> Result<Arc<Self>> {
-        let features = adapter.features() & wanted_features();
+    pub(crate) fn open(
+        adapter: &wgpu::Adapter,
+        name: Device,
+        kernels: Kernels,
+        fusion: Fusion,
+    ) -> Result<Arc<Self>> {
+        let mut features = adapter.features() & wanted_features();
+        if kernels == Kernels::Plain {
+            features.remove(wgpu::Features::SUBGROUP);
+        }
         let limits = adapter.limits();
         let has_subgroups = features.contains(wgpu::Features::SUBGROUP);
         let subgroup = if has_subgroups { adapter.get_info().subgroup_min_size } else { 0 };
@@ -101,6 +122,7 @@ impl Gpu {
         })?;
         let faults = Faults::watch(&device);
         let recorder = Mutex::new(Recorder::new(&device));
+        let cache = compile::cache(&device, &adapter.get_info());
         Ok(Arc::new(Self {
             device,
             queue,
@@ -111,6 +133,7 @@ impl Gpu {
             fusion,
             subgroup,
             kernels: RwLock::default(),
+            cache,
             faults,
             counters: Counters::default(),
         }))
@@ -145,7 +168,7 @@ impl Gpu {
     /// A buffer with unspecified contents, for which no recorded command is waiting if `is_fresh`:
     /// the host's bytes can be written at once.
     fn allocate_block(&self, byte_len: usize, is_fresh: bool) -> Result<Block> {
-        self.faults.check(self.name, "allocate", &[])?;
+        self.check("allocate", &[])?;
         let refused =
             |reason: String| TensorOpError::MemoryError(ErrorContext::new("allocate", &[], reason));
         let class = BufferPool::class(byte_len as u64)
@@ -195,13 +218,24 @@ impl Gpu {
         Ok(())
     }
 
+    /// Gives the device up, as when a driver takes it away.
+    pub(crate) fn destroy(&self) {
+        self.device.destroy();
+    }
+
     fn lost(&self, operation: &'static str, reason: &dyn std::fmt::Display) -> TensorOpError {
         TensorOpError::device_lost(self.name, operation, &[], reason)
     }
 
     /// The error of a device that is lost, or that refused something that was recorded.
     pub(crate) fn check(&self, operation: &'static str, inputs: &[&BitNetTensor]) -> Result<()> {
-        self.faults.check(self.name, operation, inputs)
+        let check = || self.faults.check(self.name, operation, inputs);
+        check().map_err(|refusal| {
+            // What is refused because the device is gone is heard of first, the loss when it is asked.
+            // There is nothing to do about an error of asking.
+            let _ = self.device.poll(wgpu::PollType::Poll);
+            check().err().unwrap_or(refusal)
+        })
     }
 }
 

@@ -86,6 +86,7 @@ impl Gpu {
             (staging, submission)
         };
         self.counters.read_backs.fetch_add(1, Relaxed);
+        self.keep_kernels();
         let (sender, receiver) = mpsc::channel();
         staging.slice(..).map_async(wgpu::MapMode::Read, move |result| {
             // Nobody listens any more when the wait below failed.

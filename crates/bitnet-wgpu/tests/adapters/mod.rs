@@ -10,10 +10,21 @@ use bitnet_wgpu::WgpuBackend;
 ///
 /// # Panics
 /// When there is none and one is required.
+#[allow(dead_code, reason = "one file of tests calls the other")]
 pub(crate) fn each_device(test: impl Fn(&WgpuBackend)) {
     static BACKENDS: OnceLock<Vec<Arc<WgpuBackend>>> = OnceLock::new();
+    each_of(BACKENDS.get_or_init(|| bitnet_wgpu::backends().expect("registered")), test);
+}
+
+/// The same with the kernels of adapters without subgroups; not in one process with the other.
+#[allow(dead_code, reason = "one file of tests calls it")]
+pub(crate) fn each_plain_device(test: impl Fn(&WgpuBackend)) {
+    static BACKENDS: OnceLock<Vec<Arc<WgpuBackend>>> = OnceLock::new();
+    each_of(BACKENDS.get_or_init(|| bitnet_wgpu::plain_backends().expect("registered")), test);
+}
+
+fn each_of(backends: &[Arc<WgpuBackend>], test: impl Fn(&WgpuBackend)) {
     static ONE: Mutex<()> = Mutex::new(());
-    let backends = BACKENDS.get_or_init(|| bitnet_wgpu::backends().expect("registered"));
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     if backends.is_empty() {
         let is_required = std::env::var_os("BITNET_REQUIRE_GPU").is_some();

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::cache;
 use super::work::{Work, WorkClass};
 use crate::backend::measurement::{best_seconds, zeros};
-use crate::backend::registry;
+use crate::backend::{environment, registry};
 use crate::error::Result;
 use crate::{BitNetTensor, Device};
 
@@ -96,9 +96,9 @@ impl CostModel {
     }
 
     /// What an earlier run measured on this machine with these devices, else measured now and kept
-    /// for the next run, in the folder that `BITNET_CACHE_DIR` names, else in the user's for caches.
+    /// for the next run, in [`cache_folder`](environment::cache_folder).
     pub fn of_this_machine() -> Self {
-        match cache::folder() {
+        match environment::cache_folder() {
             Some(folder) => Self::cached_in(&folder),
             None => Self::measure(),
         }
