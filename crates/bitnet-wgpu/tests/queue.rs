@@ -4,7 +4,8 @@ mod adapters;
 
 use bitnet_tensor::backend::Backend;
 use bitnet_tensor::ops::GateKind;
-use bitnet_tensor::{BitNetTensor, Device, Result, TensorOpError};
+use bitnet_tensor::random::Generator;
+use bitnet_tensor::{BitNetDType, BitNetTensor, Device, Result, TensorOpError};
 
 #[test]
 fn uploads_between_many_commands_reach_what_follows_them() {
@@ -44,6 +45,29 @@ fn places_beyond_the_axis_are_reported_by_name() {
                 let begin = format!("{name}: {named} is out of range");
                 assert!(error.to_string().starts_with(&begin), "{error}");
             }
+        }
+    });
+}
+
+#[test]
+fn kernels_of_one_name_are_not_taken_for_each_other() {
+    adapters::each_device(|backend| {
+        // Keys that are read four numbers at a time, then such as are not, in as large a workgroup.
+        for width in [64, 33] {
+            let all = |device: Device| -> Result<Vec<f32>> {
+                let random = |seed, shape: [usize; 4]| {
+                    Generator::new(seed)
+                        .uniform(shape, -1.0, 1.0, BitNetDType::F32)?
+                        .to_device(device)
+                };
+                let (q, k) = (random(1, [1, 2, 2, width])?, random(2, [1, 4, 2, width])?);
+                let positions = BitNetTensor::from_vec(vec![2u32, 3], [1, 2])?.to_device(device)?;
+                q.attention(&k, &k, &positions, 0.3)?.to_vec()
+            };
+            let expected = all(Device::CPU).expect("computed");
+            let found = all(backend.device()).expect("computed");
+            let far = found.iter().zip(&expected).any(|(a, b)| (a - b).abs() > 1e-5);
+            assert!(!far, "{width}: {found:?}, want {expected:?}");
         }
     });
 }

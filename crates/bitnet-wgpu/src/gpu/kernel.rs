@@ -51,7 +51,8 @@ pub(crate) struct Template {
 /// A template with its types and constants: what is compiled once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Variant {
-    pub(crate) name: &'static str,
+    /// The template's address: several have one name.
+    template: usize,
     pub(crate) types: SmallVec<[BitNetDType; 6]>,
     pub(crate) constants: SmallVec<[u32; 6]>,
 }
@@ -70,10 +71,14 @@ impl Template {
         workgroup: 256,
     };
 
-    pub(crate) fn variant(&self, types: &[BitNetDType], constants: &[u32]) -> Variant {
+    pub(crate) fn variant(&'static self, types: &[BitNetDType], constants: &[u32]) -> Variant {
         debug_assert_eq!(types.len(), self.operands.len(), "{}", self.name);
         debug_assert_eq!(constants.len(), self.constants.len(), "{}", self.name);
-        Variant { name: self.name, types: types.into(), constants: constants.into() }
+        Variant {
+            template: std::ptr::from_ref(self).addr(),
+            types: types.into(),
+            constants: constants.into(),
+        }
     }
 
     /// The whole source of a variant.
