@@ -15,7 +15,7 @@ use adapters::each_device;
 
 type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
 
-/// One test: what comes last leaves no device behind.
+/// What comes last leaves no device behind: it is not asked for anything by other tests.
 #[test]
 fn failures_are_errors() {
     each_device(|backend| {
@@ -24,6 +24,54 @@ fn failures_are_errors() {
         more_than_a_buffer_holds(device).expect("refused as it should be");
         set_fallback_policy(FallbackPolicy::Silent);
         loss(device, || backend.destroy().expect("it was open")).expect("recovered");
+    });
+}
+
+/// Bytes of a buffer that is asked for until there are no more.
+const PART: usize = 256 << 20;
+
+/// A process that may have four gigabytes is refused more by a driver that computes in its memory.
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_that_runs_out_is_an_error() {
+    each_device(|backend| {
+        if !backend.info().is_software {
+            return;
+        }
+        let limited = "ulimit -v 4000000; exec \"$0\" --ignored --exact --nocapture until_refused";
+        let output = std::process::Command::new("sh")
+            .args(["-c", limited])
+            .arg(std::env::current_exe().expect("this program"))
+            .env_remove("BITNET_REQUIRE_GPU")
+            .output()
+            .expect("a shell");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(text.contains(&format!("{} has no more", backend.device())), "{text}");
+    });
+}
+
+#[test]
+#[ignore = "for a process that may have little memory"]
+fn until_refused() {
+    each_device(|backend| {
+        let mut held = Vec::new();
+        for _ in 0..64 {
+            match backend.memory().allocate(PART) {
+                Ok(storage) => held.push(storage),
+                Err(error) => {
+                    assert_eq!(error.failure(), Some(FailureKind::OutOfMemory), "{error}");
+                    println!("{} has no more than {} parts: {error}", backend.device(), held.len());
+                    break;
+                }
+            }
+        }
+        drop(held);
+        // What is given back can be had again, and the device computes.
+        backend.memory().allocate(PART).expect("a part");
+        let one = BitNetTensor::from_vec(vec![3.0f32], [1]).expect("memory");
+        let sum = one.to_device(backend.device()).and_then(|one| one.add(&one)?.to_vec::<f32>());
+        assert_eq!(sum.expect("computed"), [6.0]);
     });
 }
 

@@ -92,3 +92,13 @@ fn running_sums_and_sums_at_places_are_exact() {
         assert_eq!(AccelerationMetrics::snapshot().since(&before).fallbacks, 0);
     });
 }
+
+#[test]
+fn a_bandwidth_is_measured() {
+    each_device(|backend| {
+        let rate = backend.measure_bandwidth().expect("measured");
+        println!("{}: {:.1} GB/s", backend.device(), rate / 1e9);
+        assert!(rate.is_finite() && rate > 1e6, "{rate}");
+        assert!(backend.pool_stats().live_bytes < 1 << 20, "what was copied is given back");
+    });
+}

@@ -219,7 +219,7 @@ pub(super) fn walk_steps(
 }
 
 pub(super) fn unary(kind: UnaryKind, x: &BitNetTensor, out: &Target<'_>) -> Option<Plans> {
-    let Some(code) = unary_code(kind, x) else { return wide::unary(kind, x, out) };
+    let Some(code) = unary_code(kind, x) else { return wide::unary(kind, x) };
     let plan = Plan::new(&UNARY)
         .operand(Source::Input(0), x.dtype())
         .operand(Source::Output(0), out.dtype);

@@ -14,13 +14,14 @@ use super::{is_writable, walk};
 use crate::gpu::{Access::*, Template, is_native};
 use crate::operand::Strided;
 use crate::ops::movement::copy_between;
-use crate::ops::{FUNCTIONS, MAP, Plan, Plans, STRIDED, Source, Target};
+use crate::ops::{FUNCTIONS, MAP, Plan, Plans, STRIDED, Source};
 
 const WIDE: &str = include_str!("../../shaders/elementwise/wide.wgsl");
 const POWER: &str = include_str!("../../shaders/elementwise/wide/power.wgsl");
 const LOGARITHM: &str = include_str!("../../shaders/elementwise/wide/logarithm.wgsl");
 const SOFTPLUS: &str = include_str!("../../shaders/elementwise/wide/softplus.wgsl");
 const CIRCULAR: &str = include_str!("../../shaders/elementwise/wide/circular.wgsl");
+const ELU: &str = include_str!("../../shaders/elementwise/wide/elu.wgsl");
 const ERROR: &str = include_str!("../../shaders/elementwise/wide/error.wgsl");
 
 static WIDE_UNARY: Template = Template {
@@ -41,7 +42,9 @@ static WIDE_UNARY: Template = Template {
 };
 
 /// How kernels say the functions of `x`, and what they are made of beside the numbers.
-const FUNCTIONS_OF_X: [(UnaryKind, &str, &[&str]); 16] = [
+const FUNCTIONS_OF_X: [(UnaryKind, &str, &[&str]); 18] = [
+    (UnaryKind::Selu, "elu_of(x)", &[POWER, ELU]),
+    (UnaryKind::LeakyRelu(0.0), "leaky_relu_of(x)", &[POWER, ELU]),
     (UnaryKind::Exp2, "exp2_of(x)", &[POWER]),
     (UnaryKind::Expm1, "expm1_of(x)", &[POWER]),
     (UnaryKind::Log2, "log2_of(x)", &[LOGARITHM]),
@@ -173,39 +176,71 @@ fn numbers_in(functions: &str) -> String {
     text
 }
 
-/// The first 32 digits of a number.
+/// A number as the kernel writes it.
 fn wide(value: f64) -> String {
-    if value == 0.0 {
-        return "Wide(0u, 0, 0u)".to_owned();
-    }
-    let bits = value.to_bits();
-    let exponent = (bits >> 52 & 0x7ff) as i32 - 1023;
-    let digits = (1 << 31) | (bits >> 21 & 0x7fff_ffff) as u32;
-    let sign = (bits >> 63 << 31) as u32;
-    format!("Wide({sign}u, {exponent}, {digits}u)")
+    let [sign, exponent, digits] = words(value);
+    format!("Wide({sign}u, {}, {digits}u)", exponent as i32)
 }
 
-fn code(kind: UnaryKind, x: &BitNetTensor) -> Option<u32> {
+/// Sign, exponent and the first 32 digits of a finite number.
+fn words(value: f64) -> [u32; 3] {
+    let bits = value.to_bits();
+    let sign = (bits >> 63 << 31) as u32;
+    if value == 0.0 {
+        return [sign, 0, 0];
+    }
+    let exponent = (bits >> 52 & 0x7ff) as i32 - 1023;
+    [sign, exponent as u32, (1 << 31) | (bits >> 21 & 0x7fff_ffff) as u32]
+}
+
+/// Klambauer et al. 2017, "Self-Normalizing Neural Networks".
+const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
+const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
+
+/// The place of the function in the table, and its numbers.
+fn code(kind: UnaryKind, x: &BitNetTensor) -> Option<(u32, [f64; 3])> {
+    let (kind, numbers) = match kind {
+        UnaryKind::LeakyRelu(slope) => (UnaryKind::LeakyRelu(0.0), [slope, 0.0, 1.0]),
+        UnaryKind::Elu(alpha) => (UnaryKind::Selu, [1.0, alpha, 1.0]),
+        UnaryKind::Celu(alpha) => (UnaryKind::Selu, [1.0, alpha, alpha]),
+        UnaryKind::Selu => (kind, [SELU_SCALE, SELU_SCALE * SELU_ALPHA, 1.0]),
+        kind => (kind, [0.0, 0.0, 1.0]),
+    };
     let place = FUNCTIONS_OF_X.iter().position(|&(own, ..)| own == kind)?;
-    (is_native(x.dtype()) && x.dtype().is_float()).then_some(place as u32)
+    let usual = numbers.iter().all(|&number| number == 0.0 || number.is_normal());
+    let fits = is_native(x.dtype()) && x.dtype().is_float() && usual && numbers[2] != 0.0;
+    fits.then_some((place as u32, numbers))
+}
+
+/// The parameter at which the numbers of a function begin.
+const GIVEN: usize = 40;
+
+/// The walk over `layout`, which gives elements to the function.
+fn function(
+    (code, numbers): (u32, [f64; 3]),
+    x: &BitNetTensor,
+    [from, to]: [Source; 2],
+    layout: &Layout,
+) -> Option<Plan> {
+    let plan = Plan::new(&WIDE_UNARY).operand(from, x.dtype()).operand(to, x.dtype());
+    let mut plan = walk(plan, code, x.shape(), &[layout], x.dtype())?;
+    plan.params.resize(GIVEN, 0);
+    plan.params.extend(numbers.into_iter().flat_map(words));
+    Some(plan)
 }
 
 /// What does not lie in a row is brought there first: these kernels are large, one for each layout would
 /// be many.
-pub(super) fn unary(kind: UnaryKind, x: &BitNetTensor, out: &Target<'_>) -> Option<Plans> {
+pub(super) fn unary(kind: UnaryKind, x: &BitNetTensor) -> Option<Plans> {
     let code = code(kind, x)?;
-    let plan = Plan::new(&WIDE_UNARY);
-    let of =
-        |plan: Plan, source| plan.operand(source, x.dtype()).operand(Source::Output(0), out.dtype);
-    if Strided::over(out.shape, &[x.layout()])?.rank() == 1 {
-        let plan = of(plan, Source::Input(0));
-        return Some(smallvec![walk(plan, code, out.shape, &[x.layout()], out.dtype)?]);
+    let (input, output) = (Source::Input(0), Source::Output(0));
+    if Strided::over(x.shape(), &[x.layout()])?.rank() == 1 {
+        return Some(smallvec![function(code, x, [input, output], x.layout())?]);
     }
-    let in_a_row = Layout::contiguous(out.shape.iter().copied().collect());
-    let plan = of(plan, Source::Temporary);
-    let mut copy = copy_between(x, Source::Input(0), Source::Temporary)?;
+    let in_a_row = Layout::contiguous(x.shape().iter().copied().collect());
+    let mut copy = copy_between(x, input, Source::Temporary)?;
     copy.temporary = space_of(x)?;
-    Some(smallvec![copy, walk(plan, code, out.shape, &[&in_a_row], out.dtype)?])
+    Some(smallvec![copy, function(code, x, [Source::Temporary, output], &in_a_row)?])
 }
 
 /// Beside its operand first: a kernel of another form for each function would be many too.
@@ -214,10 +249,7 @@ pub(super) fn unary_in_place(kind: UnaryKind, x: &BitNetTensor) -> Option<Plans>
     if x.element_count() == 0 {
         return Some(Plans::new());
     }
-    let dtype = x.dtype();
-    let plan =
-        Plan::new(&WIDE_UNARY).operand(Source::Input(0), dtype).operand(Source::Temporary, dtype);
-    let mut plan = walk(plan, code, x.shape(), &[x.layout()], dtype)?;
+    let mut plan = function(code, x, [Source::Input(0), Source::Temporary], x.layout())?;
     plan.temporary = space_of(x)?;
     Some(smallvec![plan, copy_between(x, Source::Temporary, Source::Output(0))?])
 }
