@@ -4,7 +4,9 @@ mod adapters;
 
 use adapters::each_device;
 use bitnet_tensor::backend::{AccelerationMetrics, Backend};
+use bitnet_tensor::ops::UnaryKind;
 use bitnet_tensor::{BitNetDType, BitNetTensor, Device, Result};
+use bitnet_testkit::conformance::UNARY;
 
 /// Small integers: sums of them are exact in any order.
 fn numbers(count: usize) -> Vec<f32> {
@@ -100,5 +102,69 @@ fn a_bandwidth_is_measured() {
         println!("{}: {:.1} GB/s", backend.device(), rate / 1e9);
         assert!(rate.is_finite() && rate > 1e6, "{rate}");
         assert!(backend.pool_stats().live_bytes < 1 << 20, "what was copied is given back");
+    });
+}
+
+/// Places of floats in their order, so that neighbours differ by one; both zeros are 0.
+fn place(x: f32) -> i64 {
+    let bits = i64::from(x.to_bits() & 0x7fff_ffff);
+    if x.is_sign_negative() { -bits } else { bits }
+}
+
+#[test]
+fn functions_of_numbers_of_all_sizes_are_close_to_those_of_the_cpu() {
+    const STEP: usize = 50_021;
+    let numbers: Vec<f32> = (0..=u32::MAX).step_by(STEP).map(f32::from_bits).collect();
+    let x = BitNetTensor::from_slice(&numbers, [numbers.len()]).expect("memory");
+    each_device(|backend| {
+        let on_device = x.to_device(backend.device()).expect("memory");
+        // Of those that the CPU computes in `f64`.
+        for (kind, function, _) in UNARY.iter().filter(|(kind, ..)| {
+            use UnaryKind::*;
+            matches!(
+                kind,
+                Exp2 | Expm1
+                    | Log2
+                    | Log10
+                    | Sin
+                    | Cos
+                    | Tan
+                    | Sinh
+                    | Cosh
+                    | Erf
+                    | Erfc
+                    | GeluTanh
+                    | Mish
+                    | Softplus
+                    | LogSigmoid
+                    | Selu
+                    | LeakyRelu(_)
+                    | Elu(_)
+                    | Celu(_)
+            )
+        }) {
+            let expected = function(&x).and_then(|y| y.to_vec::<f32>()).expect("computed");
+            let before = AccelerationMetrics::snapshot();
+            let found = function(&on_device).and_then(|y| y.to_vec::<f32>()).expect("computed");
+            assert_eq!(AccelerationMetrics::snapshot().since(&before).fallbacks, 0, "{kind:?}");
+            let mut worst = (0, 0.0);
+            for ((&x, &want), &got) in numbers.iter().zip(&expected).zip(&found) {
+                // Drivers may take the smallest numbers for zeros, of x and of the result.
+                let is_small = |x: f32| x.abs() < f32::MIN_POSITIVE;
+                let is_lost = is_small(x) || (is_small(want) && got.abs() <= f32::MIN_POSITIVE);
+                let distance = match (want.is_nan(), got.is_nan()) {
+                    (true, true) => 0,
+                    (false, false) if is_lost => 0,
+                    (false, false) => (place(want) - place(got)).abs(),
+                    _ => i64::MAX,
+                };
+                if distance > worst.0 {
+                    worst = (distance, x);
+                }
+            }
+            let (distance, x) = worst;
+            println!("{} {kind:?}: {distance} units at {x:e}", backend.device());
+            assert!(distance <= 2, "{kind:?}: {distance} units at {x:e}");
+        }
     });
 }

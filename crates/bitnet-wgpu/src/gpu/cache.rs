@@ -1,5 +1,6 @@
 //! Kernels that the driver compiled, kept from run to run: one file for each kind of adapter, in the
-//! user's folder for caches. Where an interface keeps them by itself (Metal, DX12) there is none.
+//! user's folder for caches. Where an interface keeps them by itself (Metal, DX12) there is none, and drivers
+//! that compute on the processor give nothing to keep: their files are a hundred bytes.
 //!
 //! A file that cannot be read, or is not whole, is as if it were not there; one that cannot be written is
 //! done without. It ends with a checksum of what `wgpu` gave, whose own beginning names adapter and driver:
