@@ -50,10 +50,10 @@ macos_check() {
 }
 
 # on_lavapipe COMMAND…: with Mesa's driver as the only GPU, which tests then require; without its layer
-# that looks for a display and complains where there is none.
+# that looks for a display and complains where there is none; nothing is kept from run to run.
 on_lavapipe() {
   install_packages mesa-vulkan-drivers libvulkan1
-  NODEVICE_SELECT=1 VK_ICD_FILENAMES=$(echo /usr/share/vulkan/icd.d/lvp_icd.*.json) BITNET_REQUIRE_GPU=1 "$@"
+  NODEVICE_SELECT=1 VK_ICD_FILENAMES=$(echo /usr/share/vulkan/icd.d/lvp_icd.*.json) BITNET_REQUIRE_GPU=1 BITNET_CACHE_DIR=none "$@"
 }
 
 # on_swiftshader COMMAND…: with the driver that Chromium brings; its subgroups and its rounding are
@@ -65,5 +65,5 @@ on_swiftshader() {
     mkdir -p "$folder"
     (cd "$folder" && apt-get download -qq chromium-common && dpkg-deb -x chromium-common_*.deb .)
   fi
-  NODEVICE_SELECT=1 VK_ICD_FILENAMES=$folder/usr/lib/chromium/vk_swiftshader_icd.json BITNET_REQUIRE_GPU=1 "$@"
+  NODEVICE_SELECT=1 VK_ICD_FILENAMES=$folder/usr/lib/chromium/vk_swiftshader_icd.json BITNET_REQUIRE_GPU=1 BITNET_CACHE_DIR=none "$@"
 }
