@@ -201,6 +201,46 @@ impl<const N: usize> Spans<N> {
     }
 }
 
+impl Spans<1> {
+    /// Writes the elements of the operand from `start` on, until `out` is full.
+    pub(super) fn copy<T: Copy>(&self, data: &[T], start: usize, out: &mut [T]) {
+        let mut scratch = Scratch::new();
+        let mut line = |out: &mut [T], span: &Span<1>| match span.operand(0, data, &mut scratch) {
+            Operand::Slice(x) => out.copy_from_slice(x),
+            Operand::Scalar(x) => out.fill(x),
+        };
+        let Some(((height, _), (inner, [stride]))) = self.tiles() else {
+            return self
+                .walk(start, out.len(), |at, span| line(&mut out[at..][..span.length], span));
+        };
+        // The rows of each matrix at once, and the parts of rows before and behind.
+        let end = start + out.len();
+        let first = start.next_multiple_of(inner).min(end);
+        let (mut row, last) = (first / inner, end / inner);
+        let mut ends = |range: Range<usize>, out: &mut [T]| {
+            self.walk_lines([0], start, range, &mut |at, span: &Span<1>| {
+                line(&mut out[at..][..span.length], span);
+            });
+        };
+        ends(start..first, out);
+        ends(first.max(last * inner)..end, out);
+        while row < last {
+            let rows = (last - row).min(height - row % height);
+            let offset = self.line([0], row)[0] as usize;
+            let view = Columns { data, offset, stride, rows, columns: inner };
+            transpose(Cpu::best(), view, &mut out[row * inner - start..][..rows * inner], inner);
+            row += rows;
+        }
+    }
+
+    /// How many elements a thread should copy at once, of about `grain`: of columns that lie in rows
+    /// several rows, for which each of their cache lines is read.
+    pub(super) fn grain(&self, grain: usize) -> usize {
+        const ROWS: usize = 128;
+        self.tiles().map_or(grain, |(_, (inner, _))| inner.saturating_mul(ROWS).max(grain))
+    }
+}
+
 impl<const N: usize> Span<N> {
     /// The number of elements.
     pub(super) fn length(&self) -> usize {
@@ -326,6 +366,28 @@ mod tests {
                 let n = start + k;
                 let (b, r, c) = (n / 10_500, n / 150 % 70, n % 150);
                 assert_eq!(seen, Some([b * 10_500 + c * 70 + r, n]));
+            }
+        }
+    }
+
+    #[test]
+    fn copies_begin_and_end_anywhere() {
+        let shape = TensorShape::from([2, 70, 33]);
+        let crossed = Layout::contiguous([2, 33, 70].into()).permute(&[0, 2, 1]);
+        let backwards = Layout::contiguous([2, 70, 66].into()).slice(2, 65, 33, -2);
+        let data: Vec<usize> = (0..2 * 70 * 66).collect();
+        for layout in [crossed, backwards] {
+            let strides = [0, 1, 2].map(|axis| layout.strides()[axis]);
+            let spans = Spans::new(&shape, [&layout]);
+            for (start, length) in [(0, 4620), (5, 3), (33, 2277), (31, 4000), (100, 0)] {
+                let mut out = vec![usize::MAX; length];
+                spans.copy(&data, start, &mut out);
+                for (k, &x) in out.iter().enumerate() {
+                    let n = start + k;
+                    let index = [n / 2310, n / 33 % 70, n % 33];
+                    let place = index.iter().zip(strides).map(|(&i, stride)| i as isize * stride);
+                    assert_eq!(x as isize, layout.offset() as isize + place.sum::<isize>());
+                }
             }
         }
     }

@@ -1,20 +1,24 @@
 //! Copies into row-major order, and into another type.
 
-use bitnet_kernels::elementwise::Operand;
 use bitnet_kernels::{Cpu, convert, parallel};
 use half::{bf16, f16};
 
 use crate::cpu::GRAIN;
 use crate::cpu::elementwise::{load, map};
+use crate::cpu::spans::Spans;
 use crate::dtype::{Number, with_number_type};
 use crate::error::{Result, error};
 use crate::{BitNetDType, BitNetTensor, Element};
 
 pub(in crate::cpu) fn copy(x: &BitNetTensor, out: &mut BitNetTensor) -> Result<()> {
-    with_number_type!(x.dtype(), T => map::<T, T>(x, out, |x, out| match x {
-        Operand::Slice(x) => out.copy_from_slice(x),
-        Operand::Scalar(x) => out.fill(x),
-    }), {
+    with_number_type!(x.dtype(), T => {
+        let spans = Spans::new(out.shape(), [x.layout()]);
+        let (x, grain) = (x.host_data::<T>()?, spans.grain(GRAIN));
+        parallel::for_each_chunk_mut(out.try_mut::<T>()?, grain, |i, chunk| {
+            spans.copy(x, i * grain, chunk);
+        });
+        Ok(())
+    }, {
         let x = bits_of_bool(x)?;
         write_bool::<u8>(&x, out, |byte| byte != 0)
     })
