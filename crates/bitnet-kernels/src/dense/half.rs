@@ -1,8 +1,11 @@
-//! Products of matrices of half types: computed in `f32` and rounded once.
+//! Products of matrices of half types: computed in `f32` and rounded once. As of those of `f32`, their
+//! last bits depend on the instructions.
 
 use half::{bf16, f16};
 
 use super::Matrix;
+#[cfg(target_arch = "x86_64")]
+use super::bf16_dots::multiply as bf16_product;
 use super::matmul::matmul;
 use crate::transpose::{Columns, transpose};
 use crate::{Cpu, convert, parallel};
@@ -13,10 +16,13 @@ pub trait Half: Copy + Default + Send + Sync {
     fn widen(cpu: Cpu, x: &[Self], out: &mut [f32]);
     #[doc(hidden)]
     fn narrow(cpu: Cpu, x: &[f32], out: &mut [Self]);
+    /// Writes the product, not empty, where the CPU multiplies this type; else returns false.
+    #[doc(hidden)]
+    fn multiply(a: Matrix<'_, Self>, b: Matrix<'_, Self>, out: &mut [Self]) -> bool;
 }
 
 macro_rules! half {
-    ($($half:ty, $widen:ident, $narrow:ident;)+) => {$(
+    ($($half:ty, $widen:ident, $narrow:ident, $multiply:expr;)+) => {$(
         impl Half for $half {
             fn widen(cpu: Cpu, x: &[Self], out: &mut [f32]) {
                 convert::$widen(cpu, x, out);
@@ -25,14 +31,25 @@ macro_rules! half {
             fn narrow(cpu: Cpu, x: &[f32], out: &mut [Self]) {
                 convert::$narrow(cpu, x, out);
             }
+
+            fn multiply(a: Matrix<'_, Self>, b: Matrix<'_, Self>, out: &mut [Self]) -> bool {
+                $multiply(a, b, out)
+            }
         }
     )+};
 }
 half! {
-    f16, f16_to_f32, f32_to_f16;
-    bf16, bf16_to_f32, f32_to_bf16;
+    f16, f16_to_f32, f32_to_f16, left_to_f32;
+    bf16, bf16_to_f32, f32_to_bf16, bf16_product;
 }
 
+#[cfg(not(target_arch = "x86_64"))]
+use left_to_f32 as bf16_product;
+
+/// Where no instruction multiplies this type.
+fn left_to_f32<T>(_: Matrix<'_, T>, _: Matrix<'_, T>, _: &mut [T]) -> bool {
+    false
+}
 /// Rows that are converted at once.
 const ROWS: usize = 16;
 
@@ -53,6 +70,11 @@ pub fn matmul_half<T: Half>(a: Matrix<'_, T>, b: Matrix<'_, T>, out: &mut [T]) {
     assert_eq!(a.cols, b.rows, "matmul: inner dimensions differ");
     assert_eq!(a.rows.checked_mul(b.cols), Some(out.len()), "matmul: length of the output");
     if out.is_empty() {
+        return;
+    }
+    a.check("the left operand");
+    b.check("the right operand");
+    if T::multiply(a, b, out) {
         return;
     }
     let (m, k, n) = (a.rows, a.cols, b.cols);

@@ -51,7 +51,7 @@ impl<'a, T> Matrix<'a, T> {
     }
 
     /// Panics unless every element lies in the buffer.
-    fn check(&self, name: &str) {
+    pub(super) fn check(&self, name: &str) {
         if self.rows == 0 || self.cols == 0 {
             return;
         }

@@ -1,5 +1,7 @@
 //! Dense products: linear layers and general matrix multiplication.
 
+#[cfg(target_arch = "x86_64")]
+mod bf16_dots;
 mod few_rows;
 mod half;
 mod integer;
