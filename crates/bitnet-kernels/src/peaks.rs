@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::dispatch::{Cpu, Isa};
 use crate::parallel;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::amx::{self, Tiles};
 use crate::simd::{Kernel, Simd};
 
 /// For how long a rate is measured, in rounds of which the fastest counts.
@@ -31,14 +33,14 @@ pub fn f32_operations_per_second(cpu: Cpu) -> f64 {
 
 /// Multiplications and additions per second that all threads together reach in products of two-bit
 /// codes with int8, summed exactly: two for each product. The codes are unpacked before and the
-/// activations lie in the first-level cache.
+/// activations lie in the first-level cache. With AMX, of as many tokens as its tiles have rows.
 ///
 /// ```
 /// use bitnet_kernels::{Cpu, peaks};
 /// assert!(peaks::int8_operations_per_second(Cpu::best()) > 0.0);
 /// ```
 pub fn int8_operations_per_second(cpu: Cpu) -> f64 {
-    rate(|| cpu.run(Dots { passes: 16 }))
+    rate(|| integer(cpu, 16))
 }
 
 /// The fastest round of pieces, each of which returns how many operations it did.
@@ -76,6 +78,16 @@ fn fused(cpu: Cpu, steps: usize) -> usize {
     portable(steps)
 }
 
+/// Products of codes with int8; returns the operations.
+fn integer(cpu: Cpu, passes: usize) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if cpu.isa() == Isa::Amx {
+        // SAFETY: a `Cpu` of this tier exists only after detection, and this thread has no other tiles.
+        return x86::tiles(unsafe { Tiles::configure([amx::ROWS; 2]) }, passes);
+    }
+    cpu.run(Dots { passes })
+}
+
 /// What is left of a sum at each step and what is added: it tends to 2, so that it is never slow to
 /// compute with as very small numbers are.
 const FACTOR: f32 = 0.5;
@@ -104,9 +116,33 @@ mod x86 {
     use std::hint::black_box;
 
     use super::{FACTOR, TERM};
+    use crate::simd::PlaneBytes;
+    use crate::simd::amx::{Products, ROW_BYTES, ROWS, Tiles};
 
     /// Ten sums: two instructions a cycle, each of which takes four or five cycles.
     const SUMS: usize = 10;
+
+    /// Steps of a product: what they read, of the codes and of the activations twice the same, fits
+    /// into the first-level cache.
+    const STEPS: usize = 16;
+
+    /// Products of each pass: a pass of tiles is over sooner than one of registers.
+    const REPEATS: usize = 16;
+
+    #[repr(align(64))]
+    struct Activations([i8; ROWS * ROW_BYTES * STEPS]);
+
+    pub(super) fn tiles(tiles: Tiles, passes: usize) -> usize {
+        static CODES: [PlaneBytes; ROWS * STEPS] = [PlaneBytes([1; 64]); ROWS * STEPS];
+        static ACTIVATIONS: Activations = Activations([-3; ROWS * ROW_BYTES * STEPS]);
+        let mut products = Products::ZERO;
+        for _ in 0..passes * REPEATS {
+            let (q, codes) = (black_box(&ACTIVATIONS.0[..]), black_box(&CODES[..]));
+            tiles.multiply([q; 2], ROW_BYTES * STEPS, [codes; 2], STEPS, &mut products);
+            black_box(&mut products);
+        }
+        2 * passes * REPEATS * STEPS * 4 * ROWS * ROWS * ROW_BYTES
+    }
 
     #[target_feature(enable = "avx512f")]
     pub(super) fn fused_avx512(steps: usize) -> usize {
@@ -216,7 +252,7 @@ mod tests {
         assert_eq!(portable(3), 2 * 3 * 48);
         for &cpu in Cpu::available() {
             assert_eq!(fused(cpu, 6), 2 * fused(cpu, 3));
-            assert_eq!(cpu.run(Dots { passes: 4 }), 2 * cpu.run(Dots { passes: 2 }));
+            assert_eq!(integer(cpu, 4), 2 * integer(cpu, 2));
         }
     }
 }

@@ -87,6 +87,10 @@ struct Configuration {
 #[repr(C, align(64))]
 pub(crate) struct Products(pub(crate) [[[i32; ROWS]; ROWS]; 4]);
 
+impl Products {
+    pub(crate) const ZERO: Self = Products([[[0; ROWS]; ROWS]; 4]);
+}
+
 /// Configured tiles of this thread, released when dropped.
 pub(crate) struct Tiles {
     tokens: [usize; 2],
@@ -138,7 +142,7 @@ impl Tiles {
             assert!(end.is_some_and(|end| end <= q[i].len()), "activations");
         }
         if steps == 0 {
-            products.0 = [[[0; ROWS]; ROWS]; 4];
+            *products = Products::ZERO;
             return;
         }
         // SAFETY: a value of this type proves that this thread's tiles are configured as `configure`

@@ -19,7 +19,8 @@ use crate::simd::amx::{self, Products, Tiles};
 /// Tokens of two tiles.
 const PANEL_TOKENS: usize = 2 * amx::ROWS;
 
-/// With fewer tokens most of a tile would be empty.
+/// With fewer tokens most of a tile would be empty: measured from one to thirty-two, tiles are as fast as
+/// registers for eight.
 const LEAST_TOKENS: usize = 8;
 
 /// Whether this CPU multiplies so many tokens by [`product`].
@@ -72,7 +73,7 @@ fn multiply(
     finish: &impl Fn(usize, usize, &mut [i32; TILE_ROWS]),
 ) {
     let steps = x.cols().div_ceil(amx::ROW_BYTES);
-    let mut products = Products([[[0; TILE_ROWS]; amx::ROWS]; 4]);
+    let mut products = Products::ZERO;
     for first in tokens.clone().step_by(PANEL_TOKENS) {
         let panel = first..tokens.end.min(first + PANEL_TOKENS);
         // A second tile that would be empty is the first one again.
