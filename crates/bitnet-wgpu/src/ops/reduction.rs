@@ -9,7 +9,7 @@ use bitnet_tensor::{BitNetDType, BitNetTensor, Layout};
 use smallvec::{SmallVec, smallvec};
 
 use super::neural::{all_f32, rows};
-use super::{FUNCTIONS, Params, Plan, STRIDED, Source, Target};
+use super::{FUNCTIONS, Params, Plan, STRIDED, Source, Target, WORKGROUP};
 use crate::gpu::{Access::*, Template, is_native};
 use crate::operand::{AXES, Steps, Strided, count, grid, stride};
 
@@ -28,6 +28,7 @@ static SOFTMAX: Template = Template {
     body: include_str!("../shaders/reduction/softmax.wgsl"),
     includes: &[FUNCTIONS],
     operands: &[("x", Read), ("out", Write)],
+    constants: &["ITEMS"],
     reduces: true,
     ..Template::PLAIN
 };
@@ -37,16 +38,7 @@ static REDUCE: Template = Template {
     body: include_str!("../shaders/reduction/reduce.wgsl"),
     includes: &[FUNCTIONS, STRIDED, REDUCED],
     operands: &[("x", Read), ("out", Write)],
-    constants: &[
-        "KIND",
-        "RANK",
-        "STRIDED",
-        "OPERANDS",
-        "REDUCED",
-        "REDUCED_RANK",
-        "ACROSS",
-        "SLICES",
-    ],
+    constants: &["KIND", "RANK", "STRIDED", "OPERANDS", "REDUCED", "REDUCED_RANK", "ACROSS"],
     define: Some(|constants| {
         let (_, start, joined, done) = KINDS[constants[0] as usize];
         format!(
@@ -81,7 +73,8 @@ static ARG_EXTREME: Template = Template {
 /// is done with the last.
 const KINDS: [(ReduceKind, &str, &str, &str); 5] = [
     (ReduceKind::Sum, "X(0)", "a + b", "a"),
-    (ReduceKind::Mean, "X(0)", "a + b", "a / X(count)"),
+    // The language lets a driver's own division be off.
+    (ReduceKind::Mean, "X(0)", "a + b", "divide(a, X(count))"),
     (ReduceKind::Prod, "X(1)", "a * b", "a"),
     (ReduceKind::Max, "bitcast<f32>(0xff800000u | param(63u))", "larger_of(a, b)", "a"),
     (ReduceKind::Min, "bitcast<f32>(0x7f800000u | param(63u))", "smaller_of(a, b)", "a"),
@@ -120,14 +113,21 @@ impl Sides {
     }
 }
 
-/// Elements of one result that are worth a workgroup of their own.
+/// Elements that are worth a workgroup of their own.
 const SLICE: u32 = 4096;
+/// Workgroups of a reduction that keep every GPU busy.
+const ENOUGH_GROUPS: u32 = 1024;
+/// Rows whose numbers the threads of a workgroup keep, sixteen each; shorter ones are cheap to read again.
+const KEPT_FEATURES: std::ops::RangeInclusive<u32> = 4 * WORKGROUP..=16 * WORKGROUP;
 
 pub(super) fn softmax(x: &BitNetTensor) -> Option<Plan> {
     let [rows, features, start] = rows(x).filter(|_| all_f32(&[x]))?;
+    let is_kept = KEPT_FEATURES.contains(&features);
+    let items = if is_kept { features.div_ceil(WORKGROUP).next_power_of_two() } else { 0 };
     let plan = Plan::new(&SOFTMAX)
         .operand(Source::Input(0), BitNetDType::F32)
         .operand(Source::Output(0), BitNetDType::F32)
+        .constants(&[items])
         .params(&[rows, features, start]);
     Some(plan.workgroups(grid(rows, 1)))
 }
@@ -146,18 +146,18 @@ pub(super) fn reduce(
     // Threads side by side read elements side by side: of one result, or of neighbouring ones.
     let across = if inner.last_step() == 1 || results < 32 { 1 } else { 32 };
     let groups = results.div_ceil(across);
-    let slices = if groups < 64 { (each / SLICE).clamp(1, 512) } else { 1 };
+    let slices = (each / (SLICE / across)).min(ENOUGH_GROUPS / groups).clamp(1, 512);
     let step = |kind: u32, source, result, walks: [&Strided; 2], sizes: [u32; 3], of: u32| {
         let [across, slices, temporary] = sizes;
         let [outer, inner] = walks;
         let mut params = Params::new();
-        params.extend_from_slice(&[results, of, of.div_ceil(slices), each]);
+        params.extend_from_slice(&[results, of, of.div_ceil(slices), each, slices]);
         outer.write(&mut params);
         inner.write(&mut params);
         let mut plan = Plan::new(&REDUCE)
             .operand(source, x.dtype())
             .operand(result, out.dtype)
-            .constants(&[kind, outer.rank(), 5, 1, 5 + 17, inner.rank(), across, slices])
+            .constants(&[kind, outer.rank(), 6, 1, 6 + 17, inner.rank(), across])
             .params(&params)
             .workgroups(grid(results.div_ceil(across) * slices, 1));
         plan.temporary = temporary as usize;
@@ -170,11 +170,12 @@ pub(super) fn reduce(
     // The mean is made of the sum of all slices.
     let first = if op.kind == ReduceKind::Mean { code(ReduceKind::Sum)? } else { kind };
     let bytes = 4 * results * slices;
-    let parts = Layout::contiguous([results as usize, slices as usize].into());
-    let (rows, row) = (Strided::rows_of(&parts)?, Strided::row_of(&parts)?);
+    let parts = Layout::contiguous([slices as usize, results as usize].into());
+    let (row, rows) = (Strided::row_of(&parts)?, Strided::rows_of(&parts)?);
+    let across_parts = if results < 32 { 1 } else { 32 };
     Some(smallvec![
         step(first, from, Source::Temporary, [&outer, &inner], [across, slices, bytes], each),
-        step(kind, Source::Temporary, to, [&rows, &row], [1, 1, 0], slices),
+        step(kind, Source::Temporary, to, [&row, &rows], [across_parts, 1, 0], slices),
     ])
 }
 

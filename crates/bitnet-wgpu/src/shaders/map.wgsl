@@ -1,5 +1,6 @@
 // A thread has MAP_WORDS words of the result, a workgroup apart, and of each all elements that share it.
-// `element(i)` is the kernel's. Parameter 1 is how many elements there are.
+// It works all of them out before it writes one: a driver does not read past a write. `element(i)` is the
+// kernel's. Parameter 1 is how many elements there are.
 const MAP_WORDS = 4u;
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -9,15 +10,18 @@ fn main(
 ) {
     let count = param(1u);
     let start = (group.y * groups.x + group.x) * (WORKGROUP * MAP_WORDS) + local;
+    var words: array<u32, MAP_WORDS>;
     for (var n = 0u; n < MAP_WORDS; n++) {
-        let word = start + n * WORKGROUP;
-        let first = word * OUT_LANES;
-        if (first >= count) { return; }
+        let first = (start + n * WORKGROUP) * OUT_LANES;
         var bits = 0u;
         for (var lane = 0u; lane < OUT_LANES; lane++) {
-            let i = first + lane;
-            if (i < count) { bits |= encode_out(element(i)) << (lane * OUT_BITS); }
+            // Beyond the end the last one again, for nobody.
+            bits |= encode_out(element(min(first + lane, count - 1u))) << (lane * OUT_BITS);
         }
-        out[word] = bits;
+        words[n] = bits;
+    }
+    for (var n = 0u; n < MAP_WORDS; n++) {
+        let word = start + n * WORKGROUP;
+        if (word * OUT_LANES < count) { out[word] = words[n]; }
     }
 }

@@ -1,7 +1,8 @@
 // Many elements to one. A workgroup has ACROSS results side by side, its other threads share their
-// elements; SLICES workgroups share those of one result, for a second step to join. Two walks: the
-// results' axes (one operand), then the axes that disappear. Parameters: results, elements of each,
-// elements of a slice; then the walks.
+// elements; several workgroups share those of one result, for a second step to join what they found, a
+// slice after the other. Two walks: the results' axes (one operand), then the axes that disappear.
+// Parameters: results, elements of each, elements of a slice, elements of what is reduced, slices; then
+// the walks.
 var<workgroup> shared_values: array<X, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
@@ -11,16 +12,25 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let own = group.y * groups.x + group.x;
-    let slice = own % SLICES;
-    let result = own / SLICES * ACROSS + local % ACROSS;
+    let slices = param(5u);
+    let slice = own % slices;
+    let result = own / slices * ACROSS + local % ACROSS;
     let count = param(2u);
     let each = param(3u);
     let end = min(count, (slice + 1u) * each);
     let start = position(min(result, param(1u) - 1u), 0u);
     var value = start_value();
-    for (var i = slice * each + local / ACROSS; i < end; i += WORKGROUP / ACROSS) {
-        value = joined(value, load_x(start + reduced_position(i)));
+    // Four are asked for before the first is there.
+    let apart = WORKGROUP / ACROSS;
+    var i = slice * each + local / ACROSS;
+    for (; i + 3u * apart < end; i += 4u * apart) {
+        let x0 = load_x(start + reduced_position(i));
+        let x1 = load_x(start + reduced_position(i + apart));
+        let x2 = load_x(start + reduced_position(i + 2u * apart));
+        let x3 = load_x(start + reduced_position(i + 3u * apart));
+        value = joined(joined(joined(joined(value, x0), x1), x2), x3);
     }
+    for (; i < end; i += apart) { value = joined(value, load_x(start + reduced_position(i))); }
     shared_values[local] = value;
     workgroupBarrier();
     // Neighbours first: of zeros with two signs the last one counts, as in order.
@@ -30,6 +40,6 @@ fn main(
         workgroupBarrier();
     }
     if (local < ACROSS && result < param(1u)) {
-        out[result * SLICES + slice] = encode_out(done(shared_values[local], param(4u)));
+        out[slice * param(1u) + result] = encode_out(done(shared_values[local], param(4u)));
     }
 }
