@@ -18,6 +18,10 @@ pub(crate) enum Access {
     Read,
     /// Four words at a time.
     ReadVectors,
+    /// Floats one by one or four at a time, `four_NAME(i)` those from element `i` on.
+    ReadFours,
+    /// `F16` four at a time, as they are.
+    ReadHalves,
     Write,
     /// Single elements: threads that write to the same word do not disturb each other.
     WriteElements,
@@ -44,6 +48,8 @@ pub(crate) struct Template {
     pub(crate) checks: bool,
     /// Whether the threads of a workgroup find something out together.
     pub(crate) reduces: bool,
+    /// Whether it multiplies by matrix units.
+    pub(crate) cooperative: bool,
     /// Threads of a workgroup.
     pub(crate) workgroup: u32,
 }
@@ -68,6 +74,7 @@ impl Template {
         define: None,
         checks: false,
         reduces: false,
+        cooperative: false,
         workgroup: 256,
     };
 
@@ -84,6 +91,9 @@ impl Template {
     /// The whole source of a variant.
     pub(crate) fn source(&self, variant: &Variant, subgroups: bool) -> String {
         let mut source = String::new();
+        if self.cooperative {
+            source.push_str("enable f16;\nenable wgpu_cooperative_matrix;\n");
+        }
         source.push_str(
             "@group(0) @binding(0) var<uniform> params: array<vec4<u32>, 16>;\n\
              fn param(i: u32) -> u32 { return params[i / 4u][i % 4u]; }\n",
@@ -108,6 +118,9 @@ impl Template {
             let (mode, word) = match access {
                 Access::Read => ("read", "u32"),
                 Access::ReadVectors => ("read", "vec4<u32>"),
+                Access::ReadFours if per_word(dtype) == 1 => ("read", "vec4<u32>"),
+                Access::ReadFours => ("read", "vec2<u32>"),
+                Access::ReadHalves => ("read", "vec4<f16>"),
                 Access::Write => ("read_write", "u32"),
                 Access::WriteElements if per_word(dtype) == 1 => ("read_write", "u32"),
                 Access::WriteElements => ("read_write", "atomic<u32>"),
@@ -115,9 +128,11 @@ impl Template {
             line(format_args!(
                 "@group(0) @binding({binding}) var<storage, {mode}> {name}: array<{word}>;"
             ));
-            if *access != Access::ReadVectors {
-                let is_shared = *access == Access::WriteElements;
-                line(format_args!("{}", element_functions(name, dtype, is_shared)));
+            if !matches!(access, Access::ReadVectors | Access::ReadHalves) {
+                line(format_args!("{}", element_functions(name, *access, dtype)));
+            }
+            if *access == Access::ReadFours {
+                line(format_args!("{}", four_function(name, dtype)));
             }
             binding += 1;
         }
@@ -166,14 +181,16 @@ pub(crate) fn per_word(dtype: BitNetDType) -> usize {
 }
 
 /// The functions of an operand, with `store_NAME(i, v)` where threads share words.
-fn element_functions(name: &str, dtype: BitNetDType, is_shared: bool) -> String {
+fn element_functions(name: &str, access: Access, dtype: BitNetDType) -> String {
     use BitNetDType as T;
     let (bits, value) = (32 / per_word(dtype) as u32, value_type(dtype));
     let n = 32 / bits;
-    let word = match (bits, is_shared) {
-        (32, _) => format!("{name}[i]"),
-        (_, false) => format!("{name}[i / {n}u]"),
-        (_, true) => format!("atomicLoad(&{name}[i / {n}u])"),
+    let is_shared = access == Access::WriteElements;
+    let word = match (access, bits) {
+        (Access::ReadFours, _) => format!("{name}[i / 4u][i % 4u / {n}u]"),
+        (_, 32) => format!("{name}[i]"),
+        (Access::WriteElements, _) => format!("atomicLoad(&{name}[i / {n}u])"),
+        _ => format!("{name}[i / {n}u]"),
     };
     let raw = match bits {
         32 => word,
@@ -220,6 +237,20 @@ fn element_functions(name: &str, dtype: BitNetDType, is_shared: bool) -> String 
          fn load_{name}(i: u32) -> {upper} {{ return {load}; }}\n\
          fn encode_{name}(v: {upper}) -> u32 {{ return {encode}; }}{store}",
         lanes = n
+    )
+}
+
+/// Four floats at once, the first being a multiple of four.
+fn four_function(name: &str, dtype: BitNetDType) -> String {
+    let four = match dtype {
+        BitNetDType::F16 => "vec4<f32>(unpack2x16float(w.x), unpack2x16float(w.y))",
+        BitNetDType::BF16 => {
+            "bitcast<vec4<f32>>(vec4<u32>(w.x << 16u, w.x & 0xffff0000u, w.y << 16u, w.y & 0xffff0000u))"
+        }
+        _ => "bitcast<vec4<f32>>(w)",
+    };
+    format!(
+        "fn four_{name}(i: u32) -> vec4<f32> {{\n    let w = {name}[i / 4u];\n    return {four};\n}}"
     )
 }
 

@@ -4,6 +4,7 @@
 mod buffer;
 mod cache;
 mod compile;
+mod cooperative;
 mod fault;
 mod kernel;
 mod recorder;
@@ -39,6 +40,8 @@ pub(crate) struct Gpu {
     fusion: Option<Fusion>,
     /// The least number of threads of a subgroup; 0 where kernels cannot use them.
     subgroup: u32,
+    /// Whether kernels can use matrix units.
+    cooperative: bool,
     kernels: RwLock<HashMap<Variant, Arc<Kernel>>>,
     /// `None` where nothing is kept from run to run.
     cache: Option<KernelCache>,
@@ -61,6 +64,10 @@ pub(crate) struct Abilities {
     pub(crate) lanes: u32,
     /// Whether a workgroup can have 512 threads.
     pub(crate) wide: bool,
+    /// Bytes that the threads of a workgroup can share.
+    pub(crate) shared: u32,
+    /// Whether there are matrix units for `F16`.
+    pub(crate) cooperative: bool,
 }
 
 /// What was asked of the device so far.
@@ -98,8 +105,12 @@ impl Gpu {
         fusion: Fusion,
     ) -> Result<Arc<Self>> {
         let mut features = adapter.features() & wanted_features();
+        let cooperative = kernels != Kernels::Plain && cooperative::is_offered(adapter);
         if kernels == Kernels::Plain {
             features.remove(wgpu::Features::SUBGROUP);
+        }
+        if cooperative {
+            features |= cooperative::FEATURES;
         }
         let limits = adapter.limits();
         let has_subgroups = features.contains(wgpu::Features::SUBGROUP);
@@ -113,6 +124,10 @@ impl Gpu {
             required_features: features,
             required_limits: limits.clone(),
             memory_hints: wgpu::MemoryHints::Performance,
+            experimental_features: match cooperative {
+                true => cooperative::experiments(),
+                false => wgpu::ExperimentalFeatures::disabled(),
+            },
             ..Default::default()
         };
         let opened = pollster::block_on(adapter.request_device(&description));
@@ -132,6 +147,7 @@ impl Gpu {
             recorder,
             fusion,
             subgroup,
+            cooperative,
             kernels: RwLock::default(),
             cache,
             faults,
@@ -145,7 +161,9 @@ impl Gpu {
             0 => 16,
             least => (1 << least.ilog2()).min(16),
         };
-        Abilities { lanes, wide: self.limits.max_compute_invocations_per_workgroup >= 512 }
+        let shared = self.limits.max_compute_workgroup_storage_size;
+        let wide = self.limits.max_compute_invocations_per_workgroup >= 512;
+        Abilities { lanes, wide, shared, cooperative: self.cooperative }
     }
 
     /// The most bytes of a buffer that a kernel can see.

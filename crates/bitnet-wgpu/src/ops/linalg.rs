@@ -1,10 +1,11 @@
-//! Products of matrices, dense and packed.
+//! Products with weights, packed and dense.
 
-use bitnet_tensor::{BitNetDType, BitNetTensor, CodeLayout, Layout};
+use bitnet_tensor::{BitNetDType, BitNetTensor, CodeLayout};
 
-use super::{FUNCTIONS, Params, Plan, STRIDED, Source, Target, WORKGROUP};
-use crate::gpu::{Access::*, Template, is_native, per_word, value_type};
-use crate::operand::{Strided, contiguous, count, grid, stride};
+use super::matmul::matmul;
+use super::{FUNCTIONS, Plan, Source, Target, WORKGROUP};
+use crate::gpu::{Abilities, Access::*, Template, is_native, per_word};
+use crate::operand::{contiguous, count, grid};
 
 const FINISH: &str = include_str!("../shaders/linalg/packed_finish.wgsl");
 
@@ -50,15 +51,6 @@ static LINEAR_ROWS: Template = Template {
     operands: &[("x", Read), ("weight", Read), ("out", Write)],
     constants: &["TOKENS", "LANES"],
     reduces: true,
-    ..Template::PLAIN
-};
-
-static MATMUL: Template = Template {
-    name: "matmul",
-    body: include_str!("../shaders/linalg/matmul.wgsl"),
-    includes: &[STRIDED],
-    operands: &[("a", Read), ("b", Read), ("out", Write)],
-    constants: &["A_BY_ROWS", "B_BY_ROWS", "RANK", "STRIDED", "OPERANDS"],
     ..Template::PLAIN
 };
 
@@ -135,7 +127,12 @@ fn packed(
     })
 }
 
-pub(super) fn linear(lanes: u32, x: &BitNetTensor, weight: &BitNetTensor) -> Option<Plan> {
+pub(super) fn linear(
+    abilities: Abilities,
+    x: &BitNetTensor,
+    weight: &BitNetTensor,
+) -> Option<Plan> {
+    let lanes = abilities.lanes;
     if x.dtype() != BitNetDType::F32 || !is_native(weight.dtype()) {
         return None;
     }
@@ -161,54 +158,9 @@ pub(super) fn linear(lanes: u32, x: &BitNetTensor, weight: &BitNetTensor) -> Opt
     let transposed = weight.transpose(0, 1).ok()?;
     if x.is_contiguous() {
         let out = Target { shape: &[leading, rows], dtype: BitNetDType::F32 };
-        return matmul(&x.reshape([leading, columns]).ok()?, &transposed, &out);
+        return matmul(abilities, &x.reshape([leading, columns]).ok()?, &transposed, &out);
     }
     let mut shape = x.shape().to_vec();
     *shape.last_mut()? = rows;
-    matmul(x, &transposed, &Target { shape: &shape, dtype: BitNetDType::F32 })
-}
-
-pub(super) fn matmul(a: &BitNetTensor, b: &BitNetTensor, out: &Target<'_>) -> Option<Plan> {
-    let float = |x: &BitNetTensor| is_native(x.dtype()) && value_type(x.dtype()) == "f32";
-    if !float(a) || !float(b) || a.rank() < 2 || b.rank() < 2 {
-        return None;
-    }
-    let [m, n] = *out.shape.last_chunk::<2>()?;
-    let k = a.shape()[a.rank() - 1];
-    let lanes = per_word(out.dtype);
-    if !n.is_multiple_of(lanes) || b.shape()[b.rank() - 2] != k {
-        return None;
-    }
-    // The walk over the batches, in each operand with its matrix standing still.
-    let batch = &out.shape[..out.shape.len() - 2];
-    let still = |x: &BitNetTensor| -> Option<BitNetTensor> {
-        let first = x.narrow(-1, 0, x.shape()[x.rank() - 1].min(1)).ok()?;
-        let first = first.narrow(-2, 0, first.shape()[x.rank() - 2].min(1)).ok()?;
-        first.squeeze(-1).and_then(|x| x.squeeze(-1)).ok()
-    };
-    let (still_a, still_b) = (still(a)?, still(b)?);
-    let layouts: [&Layout; 2] = [still_a.layout(), still_b.layout()];
-    if k == 0 {
-        return None;
-    }
-    let walk = Strided::over(batch, &layouts)?;
-    let batches = u32::try_from(batch.iter().product::<usize>()).ok()?;
-    let (a_row, a_column) = (stride(a, -2)?, stride(a, -1)?);
-    let (b_row, b_column) = (stride(b, -2)?, stride(b, -1)?);
-    u32::try_from(out.count()).ok()?;
-    let mut params = Params::new();
-    params.extend_from_slice(&[m as u32, n as u32, u32::try_from(k).ok()?]);
-    params.extend_from_slice(&[a_row, a_column, b_row, b_column]);
-    walk.write(&mut params);
-    let groups = [(n as u32).div_ceil(TILE), (m as u32).div_ceil(TILE), batches];
-    if groups.iter().any(|&groups| groups > 65_535) {
-        return None;
-    }
-    let plan = Plan::new(&MATMUL)
-        .operand(Source::Input(0), a.dtype())
-        .operand(Source::Input(1), b.dtype())
-        .operand(Source::Output(0), out.dtype)
-        .constants(&[u32::from(a_column == 1), u32::from(b_column == 1), walk.rank(), 8, 2])
-        .params(&params);
-    Some(plan.workgroups(groups))
+    matmul(abilities, x, &transposed, &Target { shape: &shape, dtype: BitNetDType::F32 })
 }

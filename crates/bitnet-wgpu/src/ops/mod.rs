@@ -7,6 +7,7 @@
 pub(crate) mod elementwise;
 pub(crate) mod fusion;
 pub(crate) mod linalg;
+mod matmul;
 pub(crate) mod movement;
 pub(crate) mod neural;
 pub(crate) mod quantization;
@@ -171,7 +172,8 @@ impl Plan {
 /// The kernel for `op`, its first operand being replaced by the result if `in_place`; `None` where
 /// there is none. An empty plan list does nothing: the result has no elements.
 pub(crate) fn plan(op: &Op, tensors: Tensors<'_>, in_place: bool) -> Option<Plans> {
-    let Tensors { inputs, outputs, abilities: Abilities { lanes, wide } } = tensors;
+    let Tensors { inputs, outputs, abilities } = tensors;
+    let lanes = abilities.lanes;
     if in_place {
         let one = match (op, inputs) {
             (Op::Unary(op), [x]) => return elementwise::unary_in_place(op.0, x),
@@ -219,7 +221,7 @@ pub(crate) fn plan(op: &Op, tensors: Tensors<'_>, in_place: bool) -> Option<Plan
             neural::rope(op.mode, x, [cos, sin], positions)
         }
         (Op::Attention(op), [q, k, v, positions], [_]) => {
-            neural::attention(wide, [q, k, v], positions, op.scale)
+            neural::attention(abilities.wide, [q, k, v], positions, op.scale)
         }
         (Op::QuantizeActivation(_), [x], [..]) => quantization::activation(x, None),
         (Op::RmsNormQuantize(op), [x, weight], [..]) => {
@@ -231,8 +233,8 @@ pub(crate) fn plan(op: &Op, tensors: Tensors<'_>, in_place: bool) -> Option<Plan
         (Op::LinearInt8(op), [codes, scales, sums, weight, weight_scales], [_]) => {
             linalg::linear_int8(lanes, op.features, [codes, scales, sums], weight, weight_scales)
         }
-        (Op::Linear(_), [x, weight], [_]) => linalg::linear(lanes, x, weight),
-        (Op::MatMul(_), [a, b], [out]) => linalg::matmul(a, b, out),
+        (Op::Linear(_), [x, weight], [_]) => linalg::linear(abilities, x, weight),
+        (Op::MatMul(_), [a, b], [out]) => matmul::matmul(abilities, a, b, out),
         (Op::Reduce(op), [x], [out]) => return reduction::reduce(op, x, out),
         (Op::ArgExtreme(op), [x], [out]) => reduction::arg_extreme(op, x, out),
         (Op::Cumulative(op), [x], [..]) => reduction::cumulative(op, x),
