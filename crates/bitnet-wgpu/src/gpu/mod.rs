@@ -62,8 +62,6 @@ pub(crate) struct Abilities {
     /// Threads that can share a row of a weight, a power of two: no more than add up what they have
     /// without a detour, at most 16.
     pub(crate) lanes: u32,
-    /// Whether a workgroup can have 512 threads.
-    pub(crate) wide: bool,
     /// Bytes that the threads of a workgroup can share.
     pub(crate) shared: u32,
     /// Whether there are matrix units for `F16`.
@@ -162,8 +160,7 @@ impl Gpu {
             least => (1 << least.ilog2()).min(16),
         };
         let shared = self.limits.max_compute_workgroup_storage_size;
-        let wide = self.limits.max_compute_invocations_per_workgroup >= 512;
-        Abilities { lanes, wide, shared, cooperative: self.cooperative }
+        Abilities { lanes, shared, cooperative: self.cooperative }
     }
 
     /// The most bytes of a buffer that a kernel can see.

@@ -4,6 +4,7 @@
 //! device has no kernel for these types and layouts. `supports` asks whether there is one, `execute`
 //! records it: what is said to be possible is what is done.
 
+mod attention;
 pub(crate) mod elementwise;
 pub(crate) mod fusion;
 pub(crate) mod linalg;
@@ -221,7 +222,7 @@ pub(crate) fn plan(op: &Op, tensors: Tensors<'_>, in_place: bool) -> Option<Plan
             neural::rope(op.mode, x, [cos, sin], positions)
         }
         (Op::Attention(op), [q, k, v, positions], [_]) => {
-            neural::attention(abilities.wide, [q, k, v], positions, op.scale)
+            return attention::attention(abilities, [q, k, v], positions, op.scale);
         }
         (Op::QuantizeActivation(_), [x], [..]) => quantization::activation(x, None),
         (Op::RmsNormQuantize(op), [x, weight], [..]) => {

@@ -1,14 +1,17 @@
-// A workgroup for each query: token and head. Keys are read in tiles of a workgroup; what was summed
-// so far is scaled down when a tile has a larger score (Milakov and Gimelshein 2018). For the scores a
-// thread has a key; for the sums GROUPS threads have WIDE neighbouring dimensions of the result each,
-// and SPLITS of such groups share the keys of a tile.
+// A workgroup for each query (token and head), or several where there are few queries: of SLICES, each
+// has every SLICES-th tile of the keys, and attention_join.wgsl makes one of what they found. Keys are
+// read in tiles of a workgroup; what was summed so far is scaled down when a tile has a larger score
+// (Milakov and Gimelshein 2018). For the scores a thread has a key; for the sums GROUPS threads have
+// WIDE neighbouring dimensions of the result each, and SPLITS of such groups share the keys of a tile.
+// One query waits for memory: AT_ONCE rows of values are asked for before the first is there.
 //
 // Parameters: tokens, heads, heads that share a key head, width, capacity, scale; starts and strides
-// (batch, token, head) of queries, keys, values; start and strides of the positions.
+// (batch, token, head) of queries, keys, values; start and strides of the positions; slices.
 const WIDE = 4u;
 const GROUPS = DIMS / WIDE;
 const SPLITS = WORKGROUP / GROUPS;
-var<workgroup> query: array<f32, DIMS>;
+const AT_ONCE = 4u;
+var<workgroup> query: array<vec4<f32>, GROUPS>;
 var<workgroup> weights: array<f32, WORKGROUP>;
 var<workgroup> parts: array<vec4<f32>, WORKGROUP>;
 
@@ -17,8 +20,10 @@ fn main(threads: Threads) {
     let local = number(threads);
     let tokens = param(1u);
     let heads = param(2u);
-    let width = param(4u);
-    let head = threads.group.x;
+    let width = row_width();
+    let slices = param(22u);
+    let head = threads.group.x / slices;
+    let slice = threads.group.x - head * slices;
     let token = threads.group.y;
     let batch = threads.group.z;
     let kv_head = head / param(3u);
@@ -32,10 +37,9 @@ fn main(threads: Threads) {
     let q_start = param(7u) + batch * param(8u) + token * param(9u) + head * param(10u);
     let k_start = param(11u) + batch * param(12u) + kv_head * param(14u);
     let v_start = param(15u) + batch * param(16u) + kv_head * param(18u);
-    if (local < DIMS) {
-        var own = 0.0;
-        if (local < width) { own = load_q(q_start + local); }
-        query[local] = own;
+    if (local < GROUPS) {
+        let d = local * WIDE;
+        query[local] = q_four(q_start + d, d);
     }
     workgroupBarrier();
 
@@ -46,15 +50,14 @@ fn main(threads: Threads) {
     var largest = nothing;
     var total = 0.0;
     var sum = vec4<f32>(0.0);
-    for (var tile = 0u; tile < visible; tile += WORKGROUP) {
+    for (var tile = slice * WORKGROUP; tile < visible; tile += slices * WORKGROUP) {
         let key = tile + local;
         var score = nothing;
         if (key < visible) {
             let row = k_start + key * param(13u);
             var dots = vec4<f32>(0.0);
-            for (var d = 0u; d < width; d += WIDE) {
-                let q4 = vec4<f32>(query[d], query[d + 1u], query[d + 2u], query[d + 3u]);
-                dots += q4 * k_four(row + d, d);
+            for (var g = 0u; g < GROUPS; g++) {
+                if (g * WIDE < width) { dots += query[g] * k_four(row + g * WIDE, g * WIDE); }
             }
             score = ((dots.x + dots.y) + (dots.z + dots.w)) * scale;
         }
@@ -69,9 +72,16 @@ fn main(threads: Threads) {
         largest = new_largest;
         let keys = min(WORKGROUP, visible - tile);
         if (dim < width) {
-            for (var n = split; n < keys; n += SPLITS) {
-                let v = v_four(v_start + (tile + n) * param(17u) + dim, dim);
-                sum += weights[n] * v;
+            for (var first = split; first < keys; first += AT_ONCE * SPLITS) {
+                var rows: array<vec4<f32>, AT_ONCE>;
+                for (var n = 0u; n < AT_ONCE; n++) {
+                    let own = min(first + n * SPLITS, keys - 1u);
+                    rows[n] = v_four(v_start + (tile + own) * param(17u) + dim, dim);
+                }
+                for (var n = 0u; n < AT_ONCE; n++) {
+                    let own = first + n * SPLITS;
+                    if (own < keys) { sum += weights[own] * rows[n]; }
+                }
             }
         }
         workgroupBarrier();
@@ -80,9 +90,21 @@ fn main(threads: Threads) {
     workgroupBarrier();
     if (split == 0u && dim < width) {
         for (var n = 1u; n < SPLITS; n++) { sum += parts[local + n * GROUPS]; }
-        let row = ((batch * tokens + token) * heads + head) * width;
-        for (var n = 0u; n < WIDE; n++) {
-            if (dim + n < width) { out[row + dim + n] = encode_out(sum[n] / total); }
+        let row = (batch * tokens + token) * heads + head;
+        if (slices == 1u) {
+            for (var n = 0u; n < WIDE; n++) {
+                if (dim + n < width) { out[row * width + dim + n] = encode_out(sum[n] / total); }
+            }
+        } else {
+            // The sums, then their largest score and the total of the weights.
+            let part = (row * slices + slice) * (width + 2u);
+            for (var n = 0u; n < WIDE; n++) {
+                if (dim + n < width) { out[part + dim + n] = encode_out(sum[n]); }
+            }
+            if (local == 0u) {
+                out[part + width] = encode_out(largest);
+                out[part + width + 1u] = encode_out(total);
+            }
         }
     }
 }
