@@ -100,7 +100,10 @@ fn given_storage(device: Device) -> Result<()> {
         row.linear_out(&weight, &mut x)?;
         x.to_vec()
     };
-    assert_eq!(product(device)?, product(Device::CPU)?);
+    // Drivers add the squares of the row in an order of their own.
+    let (ours, exact) = (product(device)?, product(Device::CPU)?);
+    let is_close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-6 * b.abs();
+    assert!(ours.iter().zip(&exact).all(is_close), "{ours:?} {exact:?}");
     Ok(())
 }
 
