@@ -1,6 +1,6 @@
 # What `.ci/run` and `.ci/full` need for machines other than this one: emulated processors, whose tests
-# run under QEMU, Vulkan drivers that compute on the processor, and type checks for systems that are not
-# at hand. On Debian, where it installs all three.
+# run under QEMU, Windows under Wine, Vulkan drivers that compute on the processor, and type checks for
+# systems that are not at hand. On Debian, where it installs all of these.
 # shellcheck shell=bash
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
@@ -47,6 +47,26 @@ aarch64_test() {
 # macos_check ARGUMENT…: `cargo check` for Apple's processors.
 macos_check() {
   RUSTC_BOOTSTRAP=1 debian_cargo check -Zbuild-std --target aarch64-apple-darwin "$@"
+}
+
+# windows_test ARGUMENT…: `cargo test` for Windows, under Wine. Its version 8 lacks the library that Rust's
+# standard library asks for random numbers.
+windows_test() {
+  install_packages wine wine64 gcc-mingw-w64-x86-64-posix
+  install_debian_rust
+  export WINEPREFIX=$PWD/target/wine WINEDEBUG=-all
+  local system=$WINEPREFIX/drive_c/windows/system32
+  wineboot --init
+  x86_64-w64-mingw32-gcc-posix -shared -x c - -o "$system/bcryptprimitives.dll" -ladvapi32 <<'END'
+#include <stddef.h>
+unsigned char __stdcall SystemFunction036(void *bytes, unsigned long size);
+__declspec(dllexport) int ProcessPrng(unsigned char *bytes, size_t size) {
+  return SystemFunction036(bytes, (unsigned long)size);
+}
+END
+  RUSTC_BOOTSTRAP=1 CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER=x86_64-w64-mingw32-gcc-posix \
+    CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=wine \
+    debian_cargo test -Zbuild-std --target x86_64-pc-windows-gnu "$@"
 }
 
 # on_lavapipe COMMAND…: with Mesa's driver as the only GPU, which tests then require; without its layer
