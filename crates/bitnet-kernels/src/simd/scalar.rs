@@ -1,6 +1,8 @@
 //! The portable tier: plain Rust over sixteen-element arrays, vectorised by the compiler
 //! for the target's baseline.
 
+use std::hint::black_box;
+
 use super::Simd;
 use super::float::{Float, LANES};
 
@@ -94,8 +96,11 @@ impl Float for Scalar {
         std::array::from_fn(|i| if mask[i] { a[i] } else { b[i] })
     }
 
+    /// On AArch64 LLVM makes a maximum of an `or` of comparisons, as `neon.rs` says: there the lanes are
+    /// hidden from it.
     #[inline(always)]
     fn any(self, mask: Self::Mask) -> bool {
+        let mask = if cfg!(target_arch = "aarch64") { black_box(mask) } else { mask };
         mask.into_iter().fold(false, |any, lane| any | lane)
     }
 
