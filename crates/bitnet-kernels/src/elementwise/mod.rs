@@ -2,6 +2,7 @@
 //! whole loop nest, splits the range.
 
 mod binary;
+pub mod coefficients;
 mod gelu;
 pub(crate) mod math;
 mod scalar;

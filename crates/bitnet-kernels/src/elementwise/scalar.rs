@@ -5,6 +5,7 @@
 //! once: within 0.51 units in the last place. Formulas are those that lose no digits: `erfc` for
 //! the negative tail of GELU, `log1p` and `expm1` near zero.
 
+use super::coefficients::{SELU_ALPHA, SELU_SCALE};
 use super::{BinaryKind, UnaryKind};
 
 /// The function of one `f64`. NaN gives NaN.
@@ -84,10 +85,6 @@ pub fn unary_f64(kind: UnaryKind, x: f64) -> f64 {
         UnaryKind::Softsign => x / (1.0 + x.abs()),
     }
 }
-
-/// Klambauer et al. 2017, "Self-Normalizing Neural Networks".
-pub(super) const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
-pub(super) const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 
 /// Not `f64::max`, which drops NaN.
 fn relu(x: f64) -> f64 {

@@ -1,6 +1,6 @@
 //! Functions of one `f32` slice, and the gated activations of feed-forward layers.
 
-use super::{gelu, math, scalar, unary_f64, wide};
+use super::{coefficients, gelu, math, unary_f64, wide};
 use crate::Cpu;
 use crate::simd::float::lane_fns;
 use crate::simd::{Kernel, LANES, LaneFn, Simd};
@@ -212,8 +212,8 @@ impl Kernel for Unary<'_> {
             UnaryKind::Elu(alpha) => map(s, x, out, Elu([1.0, alpha, 1.0])),
             UnaryKind::Celu(alpha) => map(s, x, out, Elu([1.0, alpha, alpha])),
             UnaryKind::Selu => {
-                let below = scalar::SELU_SCALE * scalar::SELU_ALPHA;
-                map(s, x, out, Elu([scalar::SELU_SCALE, below, 1.0]));
+                let below = coefficients::SELU_SCALE * coefficients::SELU_ALPHA;
+                map(s, x, out, Elu([coefficients::SELU_SCALE, below, 1.0]));
             }
             kind => each(kind, x, out),
         }

@@ -4,6 +4,7 @@ use std::f64::consts::{FRAC_1_PI, FRAC_2_PI};
 
 use super::{each_special, polynomial};
 use crate::elementwise::UnaryKind;
+use crate::elementwise::coefficients;
 use crate::simd::Simd;
 
 /// Numbers up to here are reduced; beyond, multiples of π/2 need more digits.
@@ -66,29 +67,9 @@ pub(crate) fn tan<S: Simd>(s: S, x: S::F32) -> S::F32 {
     let n = s.round64(s.mul64(wide, s.splat64(FRAC_2_PI)));
     let r = reduce_pi(s, wide, s.mul64(n, s.splat64(0.5)));
     let z = s.mul64(r, r);
-    let sine = polynomial(
-        s,
-        z,
-        &[
-            2.717_145_195_661_545e-6,
-            -1.983_917_756_667_416_3e-4,
-            8.333_328_687_747_48e-3,
-            -0.166_666_666_304_256_7,
-            0.999_999_999_995_448_6,
-        ],
-    );
+    let sine = polynomial(s, z, &coefficients::SINE);
     let sine = s.mul64(sine, r);
-    let cosine = polynomial(
-        s,
-        z,
-        &[
-            2.437_263_719_736_869_8e-5,
-            -1.388_652_921_208_624_1e-3,
-            4.166_661_326_590_225e-2,
-            -0.499_999_995_724_899_2,
-            0.999_999_999_944_285_3,
-        ],
-    );
+    let cosine = polynomial(s, z, &coefficients::COSINE);
     let bits = s.int_shl(s.to_int(s.narrow(n)), 31);
     // The sign bit of an odd n, as a number below zero.
     let odd = s.less(s.float_of_int(bits), s.splat(0.0));

@@ -3,6 +3,7 @@
 use std::f64::consts::{LN_2, LOG2_E, LOG10_E};
 
 use super::polynomial;
+use crate::elementwise::coefficients;
 use crate::simd::Simd;
 
 /// ln x of finite x > 0 as `whole` + ln 2 · `exponent`: the second with an integral exponent, and a
@@ -20,17 +21,7 @@ fn log_parts<S: Simd>(s: S, x: S::F32) -> (S::F64, S::F64) {
     let f = s.widen(s.sub(m, s.splat(1.0)));
     // ln m = 2 artanh((m − 1) / (m + 1))
     let t = s.div64(f, s.add64(f, s.splat64(2.0)));
-    let p = polynomial(
-        s,
-        s.mul64(t, t),
-        &[
-            0.236_177_567_390_945_17,
-            0.285_349_709_523_028_85,
-            0.400_003_861_048_673_64,
-            0.666_666_652_392_996_4,
-            2.000_000_000_008_432_4,
-        ],
-    );
+    let p = polynomial(s, s.mul64(t, t), &coefficients::AREA);
     (s.mul64(t, p), s.widen(e))
 }
 

@@ -1,9 +1,9 @@
 //! Vector functions of `f32` computed in sixteen lanes of `f64` and rounded once: exponentials,
 //! logarithms, powers, circular and error functions.
 //!
-//! Polynomials are minimax with a relative error below 2⁻³¹ (`scripts/minimax.py` computes them), so
-//! that a result is within 0.51 units in the last place. Lanes that a range reduction does not reach (the sine of millions) are
-//! computed one by one: see [`each_special`].
+//! Polynomials ([`coefficients`]) have a relative error below 2⁻³¹, so that a result is within 0.51 units
+//! in the last place. Lanes that a range reduction does not reach (the sine of millions) are computed one
+//! by one: see [`each_special`].
 
 mod activation;
 mod circular;
@@ -13,7 +13,7 @@ mod power;
 
 use std::f64::consts::{LN_2, LOG2_E};
 
-use super::{UnaryKind, unary_f64};
+use super::{UnaryKind, coefficients, unary_f64};
 use crate::simd::{LANES, Simd};
 
 pub(crate) use activation::{elu, gelu_tanh, mish, nan_at_minus_infinity, softplus};
@@ -43,19 +43,7 @@ fn exp_parts<S: Simd>(s: S, x: S::F64) -> (S::F64, S::F64) {
 /// e^r − 1 of |r| ≤ ½ ln 2.
 #[inline(always)]
 fn expm1_reduced<S: Simd>(s: S, r: S::F64) -> S::F64 {
-    let p = polynomial(
-        s,
-        r,
-        &[
-            1.984_135_684_485_923e-4,
-            1.394_104_937_929_168_3e-3,
-            8.333_402_806_278_091e-3,
-            4.166_635_381_472_123e-2,
-            0.166_666_662_493_868_94,
-            0.500_000_004_683_281_5,
-            1.000_000_000_031_290_7,
-        ],
-    );
+    let p = polynomial(s, r, &coefficients::EXPM1);
     s.mul64(p, r)
 }
 

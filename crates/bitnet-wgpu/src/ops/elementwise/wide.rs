@@ -6,6 +6,7 @@
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_PI_2, LN_2, LOG2_E, LOG10_E};
 use std::fmt::Write;
 
+use bitnet_kernels::elementwise::coefficients::{self, SELU_ALPHA, SELU_SCALE};
 use bitnet_tensor::ops::UnaryKind;
 use bitnet_tensor::{BitNetTensor, Layout};
 use smallvec::smallvec;
@@ -81,78 +82,12 @@ const NUMBERS: [(&str, f64); 11] = [
 
 /// The polynomials of the CPU's kernels, the highest coefficient first.
 const POLYNOMIALS: [(&str, &[f64]); 6] = [
-    (
-        "EXPM1",
-        &[
-            1.984_135_684_485_923e-4,
-            1.394_104_937_929_168_3e-3,
-            8.333_402_806_278_091e-3,
-            4.166_635_381_472_123e-2,
-            0.166_666_662_493_868_94,
-            0.500_000_004_683_281_5,
-            1.000_000_000_031_290_7,
-        ],
-    ),
-    (
-        "AREA",
-        &[
-            0.236_177_567_390_945_17,
-            0.285_349_709_523_028_85,
-            0.400_003_861_048_673_64,
-            0.666_666_652_392_996_4,
-            2.000_000_000_008_432_4,
-        ],
-    ),
-    (
-        "SINE",
-        &[
-            2.717_145_195_661_545e-6,
-            -1.983_917_756_667_416_3e-4,
-            8.333_328_687_747_48e-3,
-            -0.166_666_666_304_256_7,
-            0.999_999_999_995_448_6,
-        ],
-    ),
-    (
-        "COSINE",
-        &[
-            2.437_263_719_736_869_8e-5,
-            -1.388_652_921_208_624_1e-3,
-            4.166_661_326_590_225e-2,
-            -0.499_999_995_724_899_2,
-            0.999_999_999_944_285_3,
-        ],
-    ),
-    (
-        "ERF",
-        &[
-            -9.641_507_314_887_568e-6,
-            1.125_696_022_801_976_2e-4,
-            -8.482_833_103_632_552e-4,
-            5.220_945_939_521_413e-3,
-            -2.686_540_031_565_240_5e-2,
-            0.112_837_819_807_679_98,
-            -0.376_126_384_352_479_36,
-            1.128_379_167_058_11,
-        ],
-    ),
-    (
-        "ERFC",
-        &[
-            1.015_171_996_203_920_6e-4,
-            -2.822_812_439_019_629_5e-5,
-            -8.150_699_842_234_338e-4,
-            4.058_719_384_374_518e-3,
-            -1.283_975_654_866_763_1e-2,
-            3.129_979_354_533_140_4e-2,
-            -6.310_833_284_243_966e-2,
-            0.108_963_096_495_946_16,
-            -0.164_257_788_025_616_05,
-            0.218_719_681_441_318_8,
-            -0.259_068_049_241_689_1,
-            0.136_999_457_615_785_47,
-        ],
-    ),
+    ("EXPM1", &coefficients::EXPM1),
+    ("AREA", &coefficients::AREA),
+    ("SINE", &coefficients::SINE),
+    ("COSINE", &coefficients::COSINE),
+    ("ERF", &coefficients::ERF),
+    ("ERFC", &coefficients::ERFC),
 ];
 
 /// Coefficients of each polynomial, zeros first.
@@ -192,10 +127,6 @@ fn words(value: f64) -> [u32; 3] {
     let exponent = (bits >> 52 & 0x7ff) as i32 - 1023;
     [sign, exponent as u32, (1 << 31) | (bits >> 21 & 0x7fff_ffff) as u32]
 }
-
-/// Klambauer et al. 2017, "Self-Normalizing Neural Networks".
-const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
-const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 
 /// The place of the function in the table, and its numbers.
 fn code(kind: UnaryKind, x: &BitNetTensor) -> Option<(u32, [f64; 3])> {
