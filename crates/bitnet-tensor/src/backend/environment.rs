@@ -13,12 +13,16 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
+use bitnet_formats::FormatError;
 use bitnet_kernels::{Cpu, parallel};
 
 use super::{FallbackPolicy, SelectionStrategy, Work};
 use crate::error::{Result, error};
+use crate::io::{file_error, replace_file};
 use crate::{Device, TensorOpError};
 
 /// Checks every variable: for a program, before it begins.
@@ -57,6 +61,22 @@ pub fn strategy() -> Result<Option<SelectionStrategy>> {
 /// none, and when the variable is `none`.
 pub fn cache_folder() -> Option<PathBuf> {
     cache_folder_of(env::consts::OS, |name| env::var_os(name))
+}
+
+/// Makes `bytes` the whole of the file at `path`, in a folder that is made if need be: others read the old
+/// file or the new one.
+///
+/// # Errors
+/// Of `operation`, where the folder or the file cannot be written; what was at `path` stays.
+pub fn keep(operation: &'static str, path: &Path, bytes: &[u8]) -> Result<()> {
+    let at_fault = |error| file_error(operation, path, FormatError::Io(error));
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(at_fault)?;
+    }
+    replace_file(operation, path, |mut file| {
+        file.write_all(bytes).map_err(at_fault)?;
+        Ok(file)
+    })
 }
 
 fn cache_folder_of(system: &str, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {

@@ -10,7 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use bitnet_tensor::backend::environment::cache_folder;
+use bitnet_tensor::Result;
+use bitnet_tensor::backend::environment::{cache_folder, keep};
 
 use super::lock;
 
@@ -77,19 +78,9 @@ impl KernelCache {
     }
 }
 
-/// Beside the file, which is then replaced: others read the old one or the whole new one.
-fn write(path: &Path, mut data: Vec<u8>) -> std::io::Result<()> {
+fn write(path: &Path, mut data: Vec<u8>) -> Result<()> {
     data.extend(checksum(&data).to_le_bytes());
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let beside = path.with_extension(format!("{}.partial", std::process::id()));
-    let written = fs::write(&beside, data).and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // The error that led here is the one to report.
-        let _ = fs::remove_file(&beside);
-    }
-    written
+    keep("keep kernels", path, &data)
 }
 
 /// FNV-1a over words: a power that went off in the middle of a file, not an enemy.

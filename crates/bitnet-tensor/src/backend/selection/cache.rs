@@ -9,9 +9,10 @@ use bitnet_formats::FormatError;
 use bitnet_kernels::{Cpu, parallel};
 
 use super::costs::CostModel;
+use crate::backend::environment::keep;
 use crate::backend::registry;
 use crate::error::Result;
-use crate::io::{file_error, replace_file};
+use crate::io::file_error;
 
 const FILE: &str = "devices.json";
 
@@ -43,12 +44,10 @@ pub(super) fn read(folder: &Path, key: &str) -> Option<CostModel> {
 }
 
 pub(super) fn write(folder: &Path, key: &str, model: &CostModel) -> Result<()> {
+    const OPERATION: &str = "keep measurements";
     let path = folder.join(FILE);
-    let at_fault = |error| file_error("keep measurements", &path, FormatError::Io(error));
-    fs::create_dir_all(folder).map_err(at_fault)?;
     let cached = Cached { key: key.to_owned(), model: model.clone() };
-    replace_file("keep measurements", &path, |mut file| {
-        serde_json::to_writer_pretty(&mut file, &cached).map_err(|error| at_fault(error.into()))?;
-        Ok(file)
-    })
+    let bytes = serde_json::to_vec_pretty(&cached)
+        .map_err(|error| file_error(OPERATION, &path, FormatError::Io(error.into())))?;
+    keep(OPERATION, &path, &bytes)
 }
