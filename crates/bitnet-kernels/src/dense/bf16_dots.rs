@@ -33,10 +33,7 @@ pub(super) fn multiply(a: Matrix<'_, bf16>, b: Matrix<'_, bf16>, out: &mut [bf16
     const PRODUCT_BITS: i32 = 2 * bf16::MANTISSA_DIGITS as i32;
     let (cpu, length) = (Cpu::best(), a.cols);
     let Some(dots) = Bf16Dots::of(cpu).filter(|_| length > 0) else { return false };
-    let rows = Vectors { of: a, count: a.rows, length, across: a.row_stride, along: a.col_stride };
-    let columns =
-        Vectors { of: b, count: b.cols, length, across: b.col_stride, along: b.row_stride };
-    let (rows, columns) = (rows.packed(), columns.packed());
+    let (rows, columns) = (packed(a), packed(b.transposed()));
     if rows.least_exponent + columns.least_exponent < f32::MIN_EXP - 1 + PRODUCT_BITS {
         return false;
     }
@@ -57,84 +54,65 @@ pub(super) fn multiply(a: Matrix<'_, bf16>, b: Matrix<'_, bf16>, out: &mut [bf16
     true
 }
 
-/// The rows of a matrix, or its columns.
-struct Vectors<'a> {
-    of: Matrix<'a, bf16>,
-    count: usize,
-    length: usize,
-    /// Numbers from a vector to the next, and from each number of it to the next.
-    across: isize,
-    along: isize,
-}
-
-/// Vectors in panels of `W`, pair by pair; zeros fill the last panel and the last pair.
+/// Rows of a matrix in panels of `W`, pair by pair; zeros fill the last panel and the last pair.
 struct Packed<const W: usize> {
     pairs: Vec<[Pair; W]>,
     /// Of the smallest number but zero.
     least_exponent: i32,
 }
 
-impl Vectors<'_> {
-    fn packed<const W: usize>(&self) -> Packed<W> {
-        let pairs_of_panel = self.length.div_ceil(2);
-        let mut pairs = vec![[0; W]; self.count.div_ceil(W) * pairs_of_panel];
-        let least = AtomicU16::new(u16::MAX);
-        parallel::for_each_chunk_mut(&mut pairs, pairs_of_panel, |panel, pairs| {
-            let first = panel * W;
-            let vectors = W.min(self.count - first);
-            if self.across == 1 && vectors == W {
-                self.pack_neighbours(first, pairs);
-            } else {
-                self.pack_each(first..first + vectors, pairs);
-            }
-            let ranks = pairs.as_flattened().iter().map(|&pair| rank(pair).min(rank(pair >> 16)));
-            least.fetch_min(ranks.fold(u16::MAX, u16::min), Ordering::Relaxed);
-        });
-        Packed { pairs, least_exponent: exponent(least.into_inner()) }
-    }
+fn packed<const W: usize>(matrix: Matrix<'_, bf16>) -> Packed<W> {
+    let pairs_of_panel = matrix.cols.div_ceil(2);
+    let mut pairs = vec![[0; W]; matrix.rows.div_ceil(W) * pairs_of_panel];
+    let least = AtomicU16::new(u16::MAX);
+    parallel::for_each_chunk_mut(&mut pairs, pairs_of_panel, |panel, pairs| {
+        let first = panel * W;
+        let rows = W.min(matrix.rows - first);
+        if matrix.row_stride == 1 && rows == W {
+            pack_neighbours(matrix, first, pairs);
+        } else {
+            pack_each(matrix, first..first + rows, pairs);
+        }
+        let ranks = pairs.as_flattened().iter().map(|&pair| rank(pair).min(rank(pair >> 16)));
+        least.fetch_min(ranks.fold(u16::MAX, u16::min), Ordering::Relaxed);
+    });
+    Packed { pairs, least_exponent: exponent(least.into_inner()) }
+}
 
-    /// Where a number lies.
-    #[inline(always)]
-    fn place(&self, vector: usize, at: usize) -> usize {
-        let place = vector as isize * self.across + at as isize * self.along;
-        (self.of.offset as isize + place) as usize
-    }
-
-    /// A panel whose vectors lie side by side.
-    fn pack_neighbours<const W: usize>(&self, first: usize, out: &mut [[Pair; W]]) {
-        let line = |at: usize| match at < self.length {
-            true => &self.of.data[self.place(first, at)..][..W],
-            false => &[bf16::ZERO; W],
-        };
-        for (pair, out) in out.iter_mut().enumerate() {
-            let (low, high) = (line(2 * pair), line(2 * pair + 1));
-            for i in 0..W {
-                out[i] = pair_of(low[i], high[i]);
-            }
+/// A panel whose rows lie side by side.
+fn pack_neighbours<const W: usize>(matrix: Matrix<'_, bf16>, first: usize, out: &mut [[Pair; W]]) {
+    let line = |column: usize| match column < matrix.cols {
+        true => &matrix.data[matrix.place(first, column)..][..W],
+        false => &[bf16::ZERO; W],
+    };
+    for (pair, out) in out.iter_mut().enumerate() {
+        let (low, high) = (line(2 * pair), line(2 * pair + 1));
+        for i in 0..W {
+            out[i] = pair_of(low[i], high[i]);
         }
     }
+}
 
-    /// A panel vector by vector.
-    fn pack_each<const W: usize>(&self, vectors: Range<usize>, out: &mut [[Pair; W]]) {
-        for (i, vector) in vectors.enumerate() {
-            if self.along == 1 {
-                let numbers = &self.of.data[self.place(vector, 0)..][..self.length];
-                let (pairs, last) = numbers.as_chunks::<2>();
-                for (out, &[low, high]) in out.iter_mut().zip(pairs) {
-                    out[i] = pair_of(low, high);
-                }
-                if let (Some(out), &[low]) = (out.last_mut(), last) {
-                    out[i] = pair_of(low, bf16::ZERO);
-                }
-                continue;
+/// A panel row by row.
+fn pack_each<const W: usize>(matrix: Matrix<'_, bf16>, rows: Range<usize>, out: &mut [[Pair; W]]) {
+    for (i, row) in rows.enumerate() {
+        if matrix.col_stride == 1 {
+            let numbers = &matrix.data[matrix.place(row, 0)..][..matrix.cols];
+            let (pairs, last) = numbers.as_chunks::<2>();
+            for (out, &[low, high]) in out.iter_mut().zip(pairs) {
+                out[i] = pair_of(low, high);
             }
-            let number = |at: usize| match at < self.length {
-                true => self.of.data[self.place(vector, at)],
-                false => bf16::ZERO,
-            };
-            for (pair, out) in out.iter_mut().enumerate() {
-                out[i] = pair_of(number(2 * pair), number(2 * pair + 1));
+            if let (Some(out), &[low]) = (out.last_mut(), last) {
+                out[i] = pair_of(low, bf16::ZERO);
             }
+            continue;
+        }
+        let number = |column: usize| match column < matrix.cols {
+            true => matrix.at(row, column),
+            false => bf16::ZERO,
+        };
+        for (pair, out) in out.iter_mut().enumerate() {
+            out[i] = pair_of(number(2 * pair), number(2 * pair + 1));
         }
     }
 }

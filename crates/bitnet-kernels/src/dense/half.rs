@@ -96,8 +96,7 @@ fn widened<T: Half>(x: Matrix<'_, T>) -> Vec<f32> {
         let (cpu, first) = (Cpu::best(), piece * ROWS);
         if x.col_stride == 1 {
             for (row, out) in out.chunks_exact_mut(x.cols).enumerate() {
-                let start = x.offset as isize + (first + row) as isize * x.row_stride;
-                T::widen(cpu, &x.data[start as usize..][..x.cols], out);
+                T::widen(cpu, &x.data[x.place(first + row, 0)..][..x.cols], out);
             }
             return;
         }

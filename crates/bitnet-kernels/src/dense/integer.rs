@@ -64,7 +64,7 @@ pub fn matmul_integer<T: Ring<Sum>, Sum: Copy + Default + Send>(
             out.fill(Sum::default());
             for l in 0..k {
                 let factor = a.at(piece * grain + row, l);
-                let start = (b.offset as isize + l as isize * b.row_stride) as usize;
+                let start = b.place(l, 0);
                 for (out, &x) in out.iter_mut().zip(&b.data[start..][..n]) {
                     *out = T::add_product(*out, factor, x);
                 }

@@ -40,14 +40,31 @@ impl<'a, T> Matrix<'a, T> {
         Matrix { data, offset: 0, rows, cols, row_stride, col_stride: 1 }
     }
 
+    /// The matrix whose rows are the columns of this one.
+    pub(super) fn transposed(self) -> Self {
+        Matrix {
+            rows: self.cols,
+            cols: self.rows,
+            row_stride: self.col_stride,
+            col_stride: self.row_stride,
+            ..self
+        }
+    }
+
+    /// Where the element of this row and column lies.
+    #[inline(always)]
+    pub(super) fn place(&self, row: usize, column: usize) -> usize {
+        let place = row as isize * self.row_stride + column as isize * self.col_stride;
+        (self.offset as isize + place) as usize
+    }
+
     /// The element of this row and column.
     #[inline(always)]
     pub(super) fn at(&self, row: usize, column: usize) -> T
     where
         T: Copy,
     {
-        let place = row as isize * self.row_stride + column as isize * self.col_stride;
-        self.data[(self.offset as isize + place) as usize]
+        self.data[self.place(row, column)]
     }
 
     /// Panics unless every element lies in the buffer.
