@@ -101,13 +101,12 @@ impl<const N: usize> Spans<N> {
         let Some(((height, down), (inner, strides))) = self.tiles() else {
             return self.walk_lines(displacement, start, start..start + length, &mut body);
         };
-        let end = start + length;
         // Whole rows are walked by tiles, the parts of rows before and behind as they are.
-        let first = start.next_multiple_of(inner).min(end);
-        self.walk_lines(displacement, start, start..first, &mut body);
-        let (mut row, last) = (first / inner, end / inner);
-        while row < last {
-            let rows = TILE_ROWS.min(last - row).min(height - row % height);
+        let ([before, behind], whole) = by_rows(start..start + length, inner);
+        self.walk_lines(displacement, start, before, &mut body);
+        let mut row = whole.start;
+        while row < whole.end {
+            let rows = TILE_ROWS.min(whole.end - row).min(height - row % height);
             let base = self.line(displacement, row);
             for column in (0..inner).step_by(TILE_COLUMNS) {
                 for r in 0..rows {
@@ -125,7 +124,7 @@ impl<const N: usize> Spans<N> {
             }
             row += rows;
         }
-        self.walk_lines(displacement, start, first.max(last * inner)..end, &mut body);
+        self.walk_lines(displacement, start, behind, &mut body);
     }
 
     /// The last two axes, where an operand's neighbours lie along the first of them.
@@ -214,18 +213,15 @@ impl Spans<1> {
                 .walk(start, out.len(), |at, span| line(&mut out[at..][..span.length], span));
         };
         // The rows of each matrix at once, and the parts of rows before and behind.
-        let end = start + out.len();
-        let first = start.next_multiple_of(inner).min(end);
-        let (mut row, last) = (first / inner, end / inner);
-        let mut ends = |range: Range<usize>, out: &mut [T]| {
+        let (ends, whole) = by_rows(start..start + out.len(), inner);
+        for range in ends {
             self.walk_lines([0], start, range, &mut |at, span: &Span<1>| {
                 line(&mut out[at..][..span.length], span);
             });
-        };
-        ends(start..first, out);
-        ends(first.max(last * inner)..end, out);
-        while row < last {
-            let rows = (last - row).min(height - row % height);
+        }
+        let mut row = whole.start;
+        while row < whole.end {
+            let rows = (whole.end - row).min(height - row % height);
             let offset = self.line([0], row)[0] as usize;
             let view = Columns { data, offset, stride, rows, columns: inner };
             transpose(Cpu::best(), view, &mut out[row * inner - start..][..rows * inner], inner);
@@ -239,6 +235,13 @@ impl Spans<1> {
         const ROWS: usize = 128;
         self.tiles().map_or(grain, |(_, (inner, _))| inner.saturating_mul(ROWS).max(grain))
     }
+}
+
+/// The parts of a range before and behind its whole rows of `inner` elements, and these.
+fn by_rows(range: Range<usize>, inner: usize) -> ([Range<usize>; 2], Range<usize>) {
+    let first = range.start.next_multiple_of(inner).min(range.end);
+    let last = range.end / inner;
+    ([range.start..first, first.max(last * inner)..range.end], first / inner..last)
 }
 
 impl<const N: usize> Span<N> {
