@@ -137,8 +137,13 @@ impl Template {
             binding += 1;
         }
         source.push_str(CONVERSIONS);
-        if self.reduces {
-            source.push_str(if subgroups { REDUCE_SUBGROUPS } else { REDUCE_SHARED });
+        source.push_str(OWN);
+        source.push_str(match (self.reduces, subgroups) {
+            (true, true) => REDUCE_SUBGROUPS,
+            _ => THREADS,
+        });
+        if self.reduces && !subgroups {
+            source.push_str(REDUCE_SHARED);
         }
         for include in self.includes {
             source.push_str(include);
@@ -157,6 +162,8 @@ impl Template {
     }
 }
 
+const OWN: &str = include_str!("../shaders/own.wgsl");
+const THREADS: &str = include_str!("../shaders/threads.wgsl");
 const REDUCE_SHARED: &str = include_str!("../shaders/reduce_shared.wgsl");
 const REDUCE_SUBGROUPS: &str = include_str!("../shaders/reduce_subgroups.wgsl");
 

@@ -94,16 +94,15 @@ pub(super) fn attention(
     let dims = (width as u32).max(16).checked_next_power_of_two().filter(|&dims| dims <= 256)?;
     let queries = batch * tokens * heads;
     let sharing = heads / kv_heads;
-    let slices = match queries < ENOUGH_QUERIES {
+    let is_tiled =
+        tokens * sharing >= ENOUGH_ROWS && sharing <= TILE_ROWS && abilities.shared >= TILE_BYTES;
+    let slices = match !is_tiled && queries < ENOUGH_QUERIES {
         true => capacity.div_ceil(SLICE).min(MOST_SLICES),
         false => 1,
     };
     if !in_a_row || [batch, tokens, heads * slices].iter().any(|&size| size > 65_535) {
         return None;
     }
-    let is_tiled =
-        tokens * sharing >= ENOUGH_ROWS && sharing <= TILE_ROWS && abilities.shared >= TILE_BYTES;
-    let slices = if is_tiled { 1 } else { slices };
     let of_q = [q_start, q_batch, q_token, q_head];
     let of_k = [k_start, k_batch, k_token, k_head];
     let of_v = [v_start, v_batch, v_token, v_head];

@@ -3,13 +3,10 @@
 // kernel's. Parameter 1 is how many elements there are.
 const MAP_WORDS = 4u;
 @compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
+fn main(threads: Threads) {
+    let local = number(threads);
     let count = param(1u);
-    let start = (group.y * groups.x + group.x) * (WORKGROUP * MAP_WORDS) + local;
+    let start = own_group(threads) * (WORKGROUP * MAP_WORDS) + local;
     var words: array<u32, MAP_WORDS>;
     for (var n = 0u; n < MAP_WORDS; n++) {
         let first = (start + n * WORKGROUP) * OUT_LANES;

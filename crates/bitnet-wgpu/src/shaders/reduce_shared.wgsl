@@ -1,17 +1,6 @@
 // What the threads of a workgroup find out together, by way of shared memory.
-struct Threads {
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-}
 var<workgroup> shared_floats: array<f32, WORKGROUP>;
 var<workgroup> shared_integers: array<i32, WORKGROUP>;
-
-// The number of a thread; those of neighbouring numbers can share a row.
-fn number(threads: Threads) -> u32 { return threads.local; }
-
-// Which row a workgroup has.
-fn own_group(threads: Threads) -> u32 { return threads.group.y * threads.groups.x + threads.group.x; }
 
 fn sum_of_all(value: f32, threads: Threads) -> f32 { return sum_of_float_lanes(value, WORKGROUP, threads); }
 fn total_of_all(value: i32, threads: Threads) -> i32 { return sum_of_lanes(value, WORKGROUP, threads); }

@@ -14,9 +14,6 @@ var<workgroup> shared_integers: array<i32, WORKGROUP>;
 // The number of a thread; those of neighbouring numbers can share a row.
 fn number(threads: Threads) -> u32 { return threads.subgroup * threads.subgroup_size + threads.lane; }
 
-// Which row a workgroup has.
-fn own_group(threads: Threads) -> u32 { return threads.group.y * threads.groups.x + threads.group.x; }
-
 fn sum_of_all(value: f32, threads: Threads) -> f32 {
     let own = subgroupAdd(value);
     if (threads.lane == 0u) { shared_floats[threads.subgroup] = own; }

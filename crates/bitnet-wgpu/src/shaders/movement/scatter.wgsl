@@ -2,12 +2,8 @@
 // in one place comes from one line. The walk over the lines steps through the indices, the elements and
 // the result. Parameters: lines, indices of a line, size of the axis, strides along it of all three.
 @compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let line = (group.y * groups.x + group.x) * WORKGROUP + local;
+fn main(threads: Threads) {
+    let line = own_element(threads);
     if (line >= param(1u)) { return; }
     let size = param(3u);
     let first = vec3<u32>(position(line, 0u), position(line, 1u), position(line, 2u));

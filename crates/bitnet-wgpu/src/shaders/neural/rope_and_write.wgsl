@@ -2,12 +2,8 @@
 // cache: a thread for each element of the three. Parameters of the rotation (16), then of the writing
 // of keys and of values as row_places.wgsl has them (18 each).
 @compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = (group.y * groups.x + group.x) * WORKGROUP + local;
+fn main(threads: Threads) {
+    let i = own_element(threads);
     let rotated = param(1u);
     let rows = param(16u);
     if (i < rotated) {

@@ -17,12 +17,9 @@ fn is_before(a: X, at_a: u32, b: X, at_b: u32) -> bool {
 const NOWHERE = 0xffffffffu;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let result = group.y * groups.x + group.x;
+fn main(threads: Threads) {
+    let local = number(threads);
+    let result = own_group(threads);
     if (result >= param(1u)) { return; }
     let start = position(result, 0u);
     var place = NOWHERE;

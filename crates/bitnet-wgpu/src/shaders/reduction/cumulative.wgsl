@@ -14,12 +14,9 @@ fn both(before: State, after: State) -> State {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let line = group.y * groups.x + group.x;
+fn main(threads: Threads) {
+    let local = number(threads);
+    let line = own_group(threads);
     if (line >= param(1u)) { return; }
     let length = param(2u);
     let start = position(line, 0u);

@@ -6,12 +6,9 @@
 var<workgroup> shared_values: array<X, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let own = group.y * groups.x + group.x;
+fn main(threads: Threads) {
+    let local = number(threads);
+    let own = own_group(threads);
     let slices = param(5u);
     let slice = own % slices;
     let result = own / slices * ACROSS + local % ACROSS;

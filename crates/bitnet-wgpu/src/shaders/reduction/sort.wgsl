@@ -24,12 +24,9 @@ fn take(key: u32, place: u32, slot: u32) {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let line = group.y * groups.x + group.x;
+fn main(threads: Threads) {
+    let local = number(threads);
+    let line = own_group(threads);
     if (line >= param(1u)) { return; }
     let length = param(2u);
     let step = param(3u);

@@ -26,12 +26,9 @@ fn all_of(own: f32, second: bool, local: u32) -> f32 {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let result = group.y * groups.x + group.x;
+fn main(threads: Threads) {
+    let local = number(threads);
+    let result = own_group(threads);
     if (result >= param(1u)) { return; }
     let count = param(2u);
     let start = position(result, 0u);
