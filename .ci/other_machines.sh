@@ -69,11 +69,18 @@ END
     debian_cargo test -Zbuild-std --target x86_64-pc-windows-gnu "$@"
 }
 
-# on_lavapipe COMMAND…: with Mesa's driver as the only GPU, which tests then require; without its layer
+# on_driver FILE COMMAND…: with one driver as the only GPU, which tests then require; without Mesa's layer
 # that looks for a display and complains where there is none; nothing is kept from run to run.
+on_driver() {
+  local driver=$1
+  shift
+  NODEVICE_SELECT=1 VK_ICD_FILENAMES=$driver BITNET_REQUIRE_GPU=1 BITNET_CACHE_DIR=none "$@"
+}
+
+# on_lavapipe COMMAND…: with Mesa's.
 on_lavapipe() {
   install_packages mesa-vulkan-drivers libvulkan1
-  NODEVICE_SELECT=1 VK_ICD_FILENAMES=$(echo /usr/share/vulkan/icd.d/lvp_icd.*.json) BITNET_REQUIRE_GPU=1 BITNET_CACHE_DIR=none "$@"
+  on_driver "$(echo /usr/share/vulkan/icd.d/lvp_icd.*.json)" "$@"
 }
 
 # on_swiftshader COMMAND…: with the driver that Chromium brings; its subgroups and its rounding are
@@ -85,5 +92,5 @@ on_swiftshader() {
     mkdir -p "$folder"
     (cd "$folder" && apt-get download -qq chromium-common && dpkg-deb -x chromium-common_*.deb .)
   fi
-  NODEVICE_SELECT=1 VK_ICD_FILENAMES=$folder/usr/lib/chromium/vk_swiftshader_icd.json BITNET_REQUIRE_GPU=1 BITNET_CACHE_DIR=none "$@"
+  on_driver "$folder/usr/lib/chromium/vk_swiftshader_icd.json" "$@"
 }
