@@ -44,13 +44,17 @@ fn main() {
         UnaryKind::Gelu,
         UnaryKind::Sigmoid,
         UnaryKind::Log,
+        UnaryKind::Log2,
+        UnaryKind::Log10,
+        UnaryKind::Log1p,
         UnaryKind::Sin,
         UnaryKind::Erf,
         UnaryKind::GeluTanh,
         UnaryKind::Silu,
         UnaryKind::Sqrt,
     ] {
-        let x = if kind == UnaryKind::Log { &positive } else { &mixed };
+        let is_log = format!("{kind:?}").starts_with("Log");
+        let x = if is_log { &positive } else { &mixed };
         row(&format!("{kind:?}"), &mut |cpu, out| unary(cpu, kind, black_box(x), out));
     }
     for (kind, a) in [(BinaryKind::Pow, &positive), (BinaryKind::Add, &mixed)] {

@@ -4,6 +4,7 @@
 mod binary;
 pub mod coefficients;
 mod gelu;
+mod logarithm;
 pub(crate) mod math;
 mod scalar;
 mod unary;

@@ -1,6 +1,6 @@
-//! Logarithms.
+//! Logarithms for other functions.
 
-use std::f64::consts::{LN_2, LOG2_E, LOG10_E};
+use std::f64::consts::{LN_2, LOG2_E};
 
 use super::polynomial;
 use crate::elementwise::coefficients;
@@ -32,37 +32,11 @@ fn log_wide<S: Simd>(s: S, x: S::F32) -> S::F64 {
     s.add64(whole, s.mul64(exponent, s.splat64(LN_2)))
 }
 
-/// `y` where x is finite and above `pole`; −∞ at it, NaN below, ∞ for ∞.
-#[inline(always)]
-fn with_pole<S: Simd>(s: S, x: S::F32, pole: f32, y: S::F32) -> S::F32 {
-    let outside = s.select(s.less(x, s.splat(pole)), s.splat(f32::NAN), s.splat(f32::NEG_INFINITY));
-    let y = s.select(s.less(s.splat(pole), x), y, outside);
-    // ∞ and NaN.
-    s.select(s.less(x, s.splat(f32::INFINITY)), y, x)
-}
-
-/// ln x.
-#[inline(always)]
-pub(crate) fn log<S: Simd>(s: S, x: S::F32) -> S::F32 {
-    with_pole(s, x, 0.0, s.narrow(log_wide(s, x)))
-}
-
-/// The logarithm to base 2; exact of powers of two.
-#[inline(always)]
-pub(crate) fn log2<S: Simd>(s: S, x: S::F32) -> S::F32 {
-    with_pole(s, x, 0.0, s.narrow(log2_wide(s, x)))
-}
-
+/// The logarithm to base 2 of finite x > 0.
 #[inline(always)]
 pub(super) fn log2_wide<S: Simd>(s: S, x: S::F32) -> S::F64 {
     let (whole, exponent) = log_parts(s, x);
     s.add64(s.mul64(whole, s.splat64(LOG2_E)), exponent)
-}
-
-/// The logarithm to base 10.
-#[inline(always)]
-pub(crate) fn log10<S: Simd>(s: S, x: S::F32) -> S::F32 {
-    with_pole(s, x, 0.0, s.narrow(s.mul64(log_wide(s, x), s.splat64(LOG10_E))))
 }
 
 /// ln(1 + x) of −1 < x ≤ 10³⁸ with the relative precision of x: the logarithm of 1 + x rounded to
@@ -77,9 +51,13 @@ pub(super) fn log1p_wide<S: Simd>(s: S, x: S::F64) -> S::F64 {
     s.add64(log_wide(s, rounded), c)
 }
 
-/// ln(1 + x); −0 stays −0.
+/// ln(1 + x); −∞ at −1, NaN below, ∞ for ∞; −0 stays −0.
 #[inline(always)]
 pub(crate) fn log1p<S: Simd>(s: S, x: S::F32) -> S::F32 {
-    let y = with_pole(s, x, -1.0, s.narrow(log1p_wide(s, s.widen(x))));
+    let pole = s.splat(-1.0);
+    let outside = s.select(s.less(x, pole), s.splat(f32::NAN), s.splat(f32::NEG_INFINITY));
+    let y = s.select(s.less(pole, x), s.narrow(log1p_wide(s, s.widen(x))), outside);
+    // ∞ and NaN.
+    let y = s.select(s.less(x, s.splat(f32::INFINITY)), y, x);
     s.select(s.less(s.abs(x), s.splat(1e-10)), x, y)
 }

@@ -19,7 +19,7 @@ use crate::simd::{LANES, Simd};
 pub(crate) use activation::{elu, gelu_tanh, mish, nan_at_minus_infinity, softplus};
 pub(crate) use circular::{cos, sin, tan};
 pub(crate) use error::{erf, erfc, erfc_of_positive};
-pub(crate) use logarithm::{log, log1p, log2, log10};
+pub(crate) use logarithm::log1p;
 pub(crate) use power::pow;
 
 /// Horner's scheme, the highest coefficient first.
