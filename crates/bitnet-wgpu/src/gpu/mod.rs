@@ -3,6 +3,7 @@
 
 mod buffer;
 mod cache;
+mod clock;
 mod compile;
 mod cooperative;
 mod fault;
@@ -80,9 +81,9 @@ pub struct GpuCounters {
     pub read_backs: u64,
 }
 
-/// What makes kernels faster where an adapter has it.
+/// What makes kernels faster where an adapter has it, and what times them.
 fn wanted_features() -> wgpu::Features {
-    wgpu::Features::SUBGROUP | wgpu::Features::PIPELINE_CACHE
+    wgpu::Features::SUBGROUP | wgpu::Features::PIPELINE_CACHE | wgpu::Features::TIMESTAMP_QUERY
 }
 
 /// Which of an adapter's features kernels use.
@@ -134,7 +135,7 @@ impl Gpu {
             TensorOpError::BackendError(ErrorContext::new("device", &[], reason))
         })?;
         let faults = Faults::watch(&device);
-        let recorder = Mutex::new(Recorder::new(&device));
+        let recorder = Mutex::new(Recorder::new(&device, &queue));
         let cache = compile::cache(&device, &adapter.get_info());
         Ok(Arc::new(Self {
             device,

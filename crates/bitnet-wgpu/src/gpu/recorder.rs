@@ -7,9 +7,11 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 
+use bitnet_tensor::backend::profiler;
 use bitnet_tensor::{BitNetDType, Result};
 use smallvec::SmallVec;
 
+use super::clock::Clock;
 use super::compile::Kernel;
 use super::kernel::{PARAMS, Template};
 use super::{Block, Gpu, lock};
@@ -43,12 +45,14 @@ pub(super) struct Recorder {
     room: usize,
     /// The number of the submission that is being recorded.
     submission: u64,
+    /// `None` where the device has none.
+    pub(super) clock: Option<Clock>,
     /// Buffers that hosts read, of each size.
     pub(super) staging: HashMap<u64, Vec<wgpu::Buffer>>,
 }
 
 impl Recorder {
-    pub(super) fn new(device: &wgpu::Device) -> Self {
+    pub(super) fn new(device: &wgpu::Device, queue: &wgpu::Queue) -> Self {
         let buffer = |label, size, usage| {
             device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some(label),
@@ -68,6 +72,7 @@ impl Recorder {
             held: Vec::new(),
             room: FIRST_DISPATCHES,
             submission: 1,
+            clock: Clock::new(device, queue, DISPATCHES),
             staging: HashMap::new(),
         }
     }
@@ -102,10 +107,26 @@ impl Recorder {
         self.pass.as_mut().expect("it was just made")
     }
 
+    /// Before a dispatch: whether it has a pass of its own, because somebody wants to know its time.
+    fn begin(&mut self, device: &wgpu::Device, dispatch: &Dispatch) -> bool {
+        let is_timed = profiler::is_recording() && self.clock.is_some();
+        if is_timed {
+            self.encoder(device);
+            if let (Some(clock), Some(encoder)) = (&mut self.clock, &mut self.encoder) {
+                let name = dispatch.template.name;
+                self.pass = Some(clock.pass(encoder, name, dispatch.workgroups));
+            }
+        }
+        is_timed
+    }
+
     /// Gives what is recorded to the queue.
     pub(super) fn submit(&mut self, gpu: &Gpu) -> Option<wgpu::SubmissionIndex> {
         self.pass = None;
-        let encoder = self.encoder.take()?;
+        let mut encoder = self.encoder.take()?;
+        if let Some(clock) = &mut self.clock {
+            clock.end_submission(&gpu.device, &mut encoder);
+        }
         if !self.params.is_empty() {
             gpu.queue.write_buffer(&self.params_buffer, 0, bytemuck::cast_slice(&self.params));
             self.params.clear();
@@ -223,11 +244,15 @@ impl Gpu {
         let offset = (recorder.params.len() * 4) as u32;
         recorder.params.extend_from_slice(&dispatch.params);
         recorder.params.resize(offset as usize / 4 + PARAMS, 0);
+        let is_timed = recorder.begin(&self.device, dispatch);
         let pass = recorder.pass(&self.device);
         pass.set_pipeline(&kernel.pipeline);
         pass.set_bind_group(0, &group, &[offset]);
         let [x, y, z] = dispatch.workgroups;
         pass.dispatch_workgroups(x, y, z);
+        if is_timed {
+            recorder.pass = None;
+        }
         self.counters.dispatches.fetch_add(1, Relaxed);
         Ok(())
     }

@@ -117,6 +117,9 @@ impl Gpu {
         };
         staging.unmap();
         let recorder = &mut *lock(&self.recorder);
+        if let Some(clock) = &mut recorder.clock {
+            clock.report(&self.device, self.name);
+        }
         if size <= KEPT_STAGING {
             recorder.staging.entry(size).or_default().push(staging);
         }

@@ -4,6 +4,7 @@
 //! `operations` holds each operation against them, and `report` is all of it, `page` the same with plots;
 //! `regress` compares two, `peers` runs other programs in turn with this one.
 
+mod kernels;
 mod machine;
 mod measurement;
 mod operations;
@@ -274,7 +275,9 @@ fn measure(options: &Options) -> Result<Report> {
         peers: beside,
         settings: settings(options, device),
         machine,
-        recorded: recordings.last().map(|recording| recorded(recording, operations)),
+        recorded: recordings
+            .last()
+            .map(|recording| recorded(recording, operations, kernels::of(&recordings))),
     })
 }
 
@@ -306,12 +309,17 @@ fn settings(options: &Options, device: Device) -> Settings {
     }
 }
 
-fn recorded(last: &Recording, operations: Vec<operations::OperationReport>) -> Recorded {
+fn recorded(
+    last: &Recording,
+    operations: Vec<operations::OperationReport>,
+    kernels: Vec<kernels::KernelReport>,
+) -> Recorded {
     let profile = &last.profile;
     let share = |part: Duration| part.as_secs_f64() / profile.wall().as_secs_f64().max(1e-9);
     let scopes = profile.scopes();
     Recorded {
         operations,
+        kernels,
         counters: *profile.counters(),
         pool_hit_rate: profile.pool_hit_rate(),
         fallbacks: profile.fallbacks().to_vec(),

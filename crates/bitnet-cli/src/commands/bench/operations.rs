@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use bitnet::BitNetDType;
 use bitnet::llm::config::ModelConfig;
 use bitnet::tensor::backend::profiler::{Event, OperationEvent, Profile};
+use bitnet::{BitNetDType, Device};
 use serde::{Deserialize, Serialize};
 
 use super::machine::Peaks;
@@ -22,6 +22,21 @@ pub(super) struct Recording {
     pub(super) profile: Profile,
     /// When the prompt was read, from the beginning of the recording.
     pub(super) prompt_read: Duration,
+}
+
+impl Recording {
+    /// What was done at a time from the beginning.
+    pub(super) fn phase(&self, start: Duration) -> Phase {
+        if start < self.prompt_read { Phase::Prefill } else { Phase::Decode }
+    }
+
+    /// How long a phase took.
+    pub(super) fn length(&self, phase: Phase) -> Duration {
+        match phase {
+            Phase::Prefill => self.prompt_read,
+            Phase::Decode => self.profile.wall().saturating_sub(self.prompt_read),
+        }
+    }
 }
 
 /// The two things that a language model does.
@@ -74,7 +89,7 @@ pub(super) struct OperationReport {
     /// How often in one repetition.
     pub(super) count: u64,
     pub(super) fallbacks: u64,
-    /// Of one repetition, the median of all.
+    /// Of one repetition, the median of all; on an asynchronous device until the work was enqueued.
     pub(super) seconds: f64,
     /// The same with the time of each repetition.
     pub(super) time: Measurement,
@@ -189,11 +204,7 @@ pub(super) fn of(
         })
         .collect();
     for phase in [Phase::Prefill, Phase::Decode] {
-        let length = |recording: &Recording| match phase {
-            Phase::Prefill => recording.prompt_read,
-            Phase::Decode => recording.profile.wall().saturating_sub(recording.prompt_read),
-        };
-        let lengths = recordings.iter().map(|recording| length(recording).as_secs_f64());
+        let lengths = recordings.iter().map(|recording| recording.length(phase).as_secs_f64());
         let all = Measurement::of(lengths.collect()).median.max(1e-9);
         for report in reports.iter_mut().filter(|report| report.phase == phase) {
             report.time_share = report.seconds / all;
@@ -208,12 +219,8 @@ fn sums(recording: &Recording) -> BTreeMap<Key, Sum> {
     let own = recording.profile.own_times();
     for (span, own) in recording.profile.spans().iter().zip(own) {
         let Event::Operation(event) = &span.event else { continue };
-        let phase = match span.start < recording.prompt_read {
-            true => Phase::Prefill,
-            false => Phase::Decode,
-        };
         let key = Key {
-            phase,
+            phase: recording.phase(span.start),
             operation: event.operation.name(),
             weights: weights(event).map(|(dtype, shape)| format!("{dtype} {shape}")),
             device: event.device.to_string(),
@@ -263,6 +270,7 @@ fn report(
         _ => ((!sum.bytes_unknown).then_some(sum.bytes), sum.flops),
     };
     let seconds = time.median.max(1e-9);
+    let peaks = peaks.filter(|_| is_waited_for(&key.device));
     let share = |amount: Option<u64>, peak: Option<f64>| Some(amount? as f64 / seconds / peak?);
     let bandwidth_share = share(bytes, peaks.map(|peaks| peaks.bytes_per_second));
     let peak = peaks.and_then(|peaks| match key.arithmetic {
@@ -295,6 +303,11 @@ fn report(
     }
 }
 
+/// Whether the time of an operation is that of executing it: elsewhere it is that of enqueueing.
+fn is_waited_for(device: &str) -> bool {
+    device == Device::CPU.to_string()
+}
+
 /// The tables of both phases.
 pub(super) fn text(operations: &[OperationReport]) -> String {
     let width = operations.iter().map(|report| report.label().chars().count()).max().unwrap_or(0);
@@ -315,7 +328,9 @@ pub(super) fn text(operations: &[OperationReport]) -> String {
         );
         for report in operations.iter().filter(|report| report.phase == phase) {
             let rate = |amount: Option<u64>| {
-                let rate = amount.map(|amount| amount as f64 / report.seconds.max(1e-9) / 1e9);
+                let rate = amount
+                    .filter(|_| is_waited_for(&report.device))
+                    .map(|amount| amount as f64 / report.seconds.max(1e-9) / 1e9);
                 rate.map_or_else(String::new, |rate| format!("{rate:.2}"))
             };
             let percent = |share: Option<f64>| {

@@ -8,6 +8,7 @@ use bitnet::tensor::backend::metrics::FallbackCount;
 use bitnet::tensor::memory::MemoryStats;
 use serde::{Deserialize, Serialize};
 
+use super::kernels::{self, KernelReport};
 use super::machine::Machine;
 use super::measurement::{Interval, Measurement};
 use super::operations::{self, OperationReport};
@@ -77,10 +78,13 @@ pub(super) struct Report {
     pub(super) recorded: Option<Recorded>,
 }
 
-/// What the profiler saw. But for the operations, of the last repetition.
+/// What the profiler saw. But for operations and kernels, of the last repetition.
 #[derive(Serialize)]
 pub(super) struct Recorded {
     pub(super) operations: Vec<OperationReport>,
+    /// Of devices that have a clock.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) kernels: Vec<KernelReport>,
     /// What the process counted.
     pub(super) counters: AccelerationMetrics,
     /// The share of requests for memory that were served from what the pool held.
@@ -220,7 +224,7 @@ impl Machine {
 
 impl Recorded {
     fn text(&self) -> String {
-        let mut text = operations::text(&self.operations);
+        let mut text = operations::text(&self.operations) + &kernels::text(&self.kernels);
         text.push('\n');
         for (name, seconds) in &self.scopes {
             let _ = writeln!(text, "{name}: {:.3} ms", seconds * 1e3);

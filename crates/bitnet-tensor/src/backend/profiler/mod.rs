@@ -1,9 +1,10 @@
 //! Records what is executed, when and for how long; costs one load of a flag when it is off.
 //!
 //! Every operation that reaches a backend, and every view, is a span; a program adds its own with
-//! [`scope`]. What was recorded is a [`Profile`]: a table for people, numbers per kind of operation,
-//! and a Chrome trace for Perfetto.
+//! [`scope`]; a backend whose device has a clock adds its kernels. What was recorded is a [`Profile`]: a
+//! table for people, numbers per kind of operation, and a Chrome trace for Perfetto.
 
+mod kernels;
 mod log;
 mod metrics;
 mod peaks;
@@ -25,6 +26,7 @@ use crate::memory::HybridMemoryPool;
 
 use log::{Entry, Log};
 
+pub use kernels::{KernelMetrics, KernelSpan};
 pub use metrics::{OperationMetrics, ScopeMetrics};
 pub use peaks::Peaks;
 pub use profile::Profile;
@@ -35,6 +37,7 @@ static RECORDER: Mutex<Option<Recorder>> = Mutex::new(None);
 struct Recorder {
     begun: Instant,
     log: Log,
+    kernels: Vec<KernelSpan>,
     /// What recording itself took.
     overhead: Duration,
     /// What was counted before.
@@ -119,8 +122,8 @@ impl Profiler {
         }
         let (counters, fallbacks) = (AccelerationMetrics::snapshot(), fallbacks_since(&[]));
         let (requests, log) = (requests(), Log::new());
-        let (begun, overhead) = (Instant::now(), Duration::ZERO);
-        *recorder = Some(Recorder { begun, log, overhead, counters, fallbacks, requests });
+        let (kernels, begun, overhead) = (Vec::new(), Instant::now(), Duration::ZERO);
+        *recorder = Some(Recorder { begun, log, kernels, overhead, counters, fallbacks, requests });
         RECORDING.store(true, Relaxed);
         Some(Self { is_running: true })
     }
@@ -135,6 +138,7 @@ impl Profiler {
                 let (hits, misses) = requests();
                 let spans = recorder.log.into_spans();
                 let mut profile = Profile::new(spans, wall, recorder.overhead);
+                profile.kernels = recorder.kernels;
                 profile.counters = AccelerationMetrics::snapshot().since(&recorder.counters);
                 profile.fallbacks = fallbacks_since(&recorder.fallbacks);
                 profile.pool_hits = hits.saturating_sub(recorder.requests.0);
@@ -191,10 +195,32 @@ impl Drop for Scope {
     }
 }
 
+/// Whether a recording runs: whether a backend is to look at its device's clock.
+#[inline]
+pub fn is_recording() -> bool {
+    RECORDING.load(Relaxed)
+}
+
+/// A kernel that `device` began at `start`, by its own clock, and executed for `duration`; forgotten when
+/// no recording runs, or when it began before.
+pub fn record_kernel(
+    device: Device,
+    name: &'static str,
+    workgroups: u64,
+    start: Instant,
+    duration: Duration,
+) {
+    if let Some(recorder) = lock().as_mut()
+        && let Some(start) = start.checked_duration_since(recorder.begun)
+    {
+        recorder.kernels.push(KernelSpan { device, name, workgroups, start, duration });
+    }
+}
+
 /// The time now if it will be recorded.
 #[inline]
 pub(crate) fn start() -> Option<Instant> {
-    if RECORDING.load(Relaxed) { Some(Instant::now()) } else { None }
+    if is_recording() { Some(Instant::now()) } else { None }
 }
 
 /// An operation that began at `start` and is done.

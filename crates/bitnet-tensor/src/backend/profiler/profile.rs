@@ -9,13 +9,16 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use super::{Event, OperationMetrics, Peaks, ScopeMetrics, Span, trace};
+use super::{
+    Event, KernelMetrics, KernelSpan, OperationMetrics, Peaks, ScopeMetrics, Span, kernels, trace,
+};
 use crate::backend::metrics::{AccelerationMetrics, FallbackCount};
 
 /// What was recorded.
 #[derive(Debug, Clone)]
 pub struct Profile {
     spans: Vec<Span>,
+    pub(super) kernels: Vec<KernelSpan>,
     wall: Duration,
     overhead: Duration,
     pub(super) counters: AccelerationMetrics,
@@ -31,12 +34,23 @@ impl Profile {
         spans.reverse();
         spans.sort_by_key(|span| (span.start, std::cmp::Reverse(span.duration)));
         let (counters, fallbacks) = (AccelerationMetrics::default(), Vec::new());
-        Self { spans, wall, overhead, counters, fallbacks, pool_hits: 0, pool_misses: 0 }
+        let kernels = Vec::new();
+        Self { spans, kernels, wall, overhead, counters, fallbacks, pool_hits: 0, pool_misses: 0 }
     }
 
     /// The spans in the order in which they began.
     pub fn spans(&self) -> &[Span] {
         &self.spans
+    }
+
+    /// What devices that have clocks executed, in the order in which they said so.
+    pub fn kernels(&self) -> &[KernelSpan] {
+        &self.kernels
+    }
+
+    /// What each kernel cost on each device, by its size, the most expensive first.
+    pub fn kernel_metrics(&self) -> Vec<KernelMetrics> {
+        kernels::metrics(&self.kernels)
     }
 
     /// How long the recording took.
@@ -137,7 +151,7 @@ impl Profile {
     /// # Errors
     /// What the writer reports.
     pub fn write_chrome_trace(&self, writer: impl io::Write) -> io::Result<()> {
-        trace::write(&self.spans, writer)
+        trace::write(&self.spans, &self.kernels, writer)
     }
 }
 
@@ -149,8 +163,8 @@ impl fmt::Display for Profile {
 }
 
 impl Profile {
-    /// A table of the operations, the most expensive first, then of the scopes, how much of the time
-    /// they explain, and what was counted. Operations on the devices of `peaks` are compared with
+    /// A table of the operations, the most expensive first, then of the scopes and of what devices
+    /// executed, how much of the time spans explain, and what was counted. Operations on the devices of `peaks` are compared with
     /// them. The time of a row is its own: that of spans inside of others is counted there, not here.
     pub fn table<'a>(&'a self, peaks: &'a [Peaks]) -> impl fmt::Display + 'a {
         fmt::from_fn(|f| self.write_table(peaks, f))
@@ -200,6 +214,20 @@ impl Profile {
                 f,
                 "{name:<24} {:<8} {count:>8} {:>9} {:>11.3} {:>6.1}% {:>10.2} {:>11.0}",
                 "scope",
+                "",
+                milliseconds(time),
+                time.as_secs_f64() / wall * 100.0,
+                time.as_secs_f64() * 1e6 / count.max(1) as f64,
+                count as f64 / time.as_secs_f64().max(1e-9),
+            )?;
+        }
+        for KernelMetrics { device, name, workgroups, count, time } in self.kernel_metrics() {
+            writeln!(
+                f,
+                "{:<24} {:<8} {count:>8} {:>9} {:>11.3} {:>6.1}% {:>10.2} {:>11.0}  kernel of {workgroups} \
+                 workgroups, by the device's clock",
+                name,
+                device.to_string(),
                 "",
                 milliseconds(time),
                 time.as_secs_f64() / wall * 100.0,

@@ -1,0 +1,134 @@
+//! When the device began and ended each kernel, for the profiler: while a recording runs, every dispatch
+//! has a pass of its own, at whose ends the device notes the time.
+
+use std::time::{Duration, Instant};
+
+use bitnet_tensor::Device;
+use bitnet_tensor::backend::profiler;
+
+/// What is known of a dispatch before it is executed.
+#[derive(Debug, Clone, Copy)]
+struct Timed {
+    name: &'static str,
+    workgroups: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Clock {
+    queries: wgpu::QuerySet,
+    /// The device's times of a submission, before they are copied to where the host reads them.
+    times: wgpu::Buffer,
+    nanoseconds_per_tick: f64,
+    /// Of the submission that is being recorded.
+    dispatches: Vec<Timed>,
+    /// Of those that are on their way.
+    submitted: Vec<(wgpu::Buffer, Vec<Timed>)>,
+    free: Vec<wgpu::Buffer>,
+    dispatches_at_most: usize,
+}
+
+impl Clock {
+    /// `None` where the device has no clock.
+    pub(super) fn new(
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        dispatches_at_most: usize,
+    ) -> Option<Self> {
+        if !device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            return None;
+        }
+        let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
+            label: Some("times"),
+            ty: wgpu::QueryType::Timestamp,
+            count: 2 * dispatches_at_most as u32,
+        });
+        let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+        Some(Self {
+            queries,
+            times: times(device, dispatches_at_most, usage),
+            nanoseconds_per_tick: queue.get_timestamp_period().into(),
+            dispatches: Vec::new(),
+            submitted: Vec::new(),
+            free: Vec::new(),
+            dispatches_at_most,
+        })
+    }
+
+    /// The pass of one dispatch.
+    pub(super) fn pass(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        name: &'static str,
+        workgroups: [u32; 3],
+    ) -> wgpu::ComputePass<'static> {
+        let first = 2 * self.dispatches.len() as u32;
+        let workgroups = workgroups.iter().map(|&count| u64::from(count)).product();
+        self.dispatches.push(Timed { name, workgroups });
+        let writes = wgpu::ComputePassTimestampWrites {
+            query_set: &self.queries,
+            beginning_of_pass_write_index: Some(first),
+            end_of_pass_write_index: Some(first + 1),
+        };
+        let description =
+            wgpu::ComputePassDescriptor { label: None, timestamp_writes: Some(writes) };
+        encoder.begin_compute_pass(&description).forget_lifetime()
+    }
+
+    /// The last commands of a submission.
+    pub(super) fn end_submission(
+        &mut self,
+        device: &wgpu::Device,
+        encoder: &mut wgpu::CommandEncoder,
+    ) {
+        let count = self.dispatches.len();
+        if count == 0 {
+            return;
+        }
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let host = self.free.pop().unwrap_or_else(|| times(device, self.dispatches_at_most, usage));
+        encoder.resolve_query_set(&self.queries, 0..2 * count as u32, &self.times, 0);
+        encoder.copy_buffer_to_buffer(&self.times, 0, &host, 0, 16 * count as u64);
+        self.submitted.push((host, std::mem::take(&mut self.dispatches)));
+    }
+
+    /// Tells the profiler of all submissions, which the device has just executed.
+    pub(super) fn report(&mut self, device: &wgpu::Device, name: Device) {
+        let now = Instant::now();
+        for (host, _) in &self.submitted {
+            // Whether it worked is seen below.
+            host.map_async(wgpu::MapMode::Read, .., |_| {});
+        }
+        // What a lost device did is not told.
+        let _ = device.poll(wgpu::PollType::Poll);
+        let mut kernels: Vec<(Timed, u64, u64)> = Vec::new();
+        for (host, dispatches) in self.submitted.drain(..) {
+            let Ok(view) = host.get_mapped_range(..) else { continue };
+            let (ticks, _) = view.as_chunks::<8>();
+            let (spans, _) = ticks.as_chunks::<2>();
+            let spans = spans.iter().map(|span| span.map(u64::from_le_bytes));
+            kernels.extend(dispatches.iter().zip(spans).map(|(&timed, [a, b])| (timed, a, b)));
+            drop(view);
+            host.unmap();
+            self.free.push(host);
+        }
+        let duration = |from: u64, to: u64| {
+            let ticks = to.saturating_sub(from) as f64;
+            Duration::from_nanos((ticks * self.nanoseconds_per_tick) as u64)
+        };
+        let last = kernels.iter().map(|&(_, _, end)| end).max().unwrap_or(0);
+        for (Timed { name: kernel, workgroups }, begin, end) in kernels {
+            if let Some(start) = now.checked_sub(duration(begin, last)) {
+                profiler::record_kernel(name, kernel, workgroups, start, duration(begin, end));
+            }
+        }
+    }
+}
+
+fn times(device: &wgpu::Device, dispatches: usize, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("times"),
+        size: 16 * dispatches as u64,
+        usage,
+        mapped_at_creation: false,
+    })
+}
