@@ -8,9 +8,14 @@
 //! gate → norm and quantization → product → addition to the residual
 //! ```
 //!
-//! the last three, or all, are one dispatch when there is one token; and of the rotation of queries
-//! and keys and the writing of keys and values into the cache. Every result is still written, since
-//! somebody may look at it.
+//! the last three, or all, are one dispatch when there is one token; and so are
+//!
+//! ```text
+//! norm and quantization → product → rotation of queries and keys → keys → values into the cache
+//! ```
+//!
+//! of which the last three are one wherever they stand. Every result is still written, since somebody may
+//! look at it.
 
 use bitnet_tensor::BitNetDType;
 use smallvec::{SmallVec, smallvec};
@@ -19,7 +24,7 @@ use super::{FUNCTIONS, WORKGROUP, elementwise, linalg, movement, neural, quantiz
 use crate::gpu::{Access::*, Dispatch, Fusion, Template};
 
 pub(crate) const FUSION: Fusion =
-    Fusion { workgroup: ROW_WORKGROUP, buffers: 10, continues, combine };
+    Fusion { workgroup: ROW_WORKGROUP, buffers: 15, continues, combine };
 
 /// The chain's links, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,15 +96,18 @@ fn continues(held: &[Dispatch], next: &Dispatch) -> bool {
                 && (next.params[2], next.params[1]) == (0, last.params[2])
                 && id(next, 0) == id(last, 5)
         }
+        // Of the product's rows.
+        (Some(Link::Product), Link::Rotate) => id(next, 0) == id(last, 5),
         (Some(Link::Rotate), Link::WriteRows) => {
             // Rows that were just rotated, by the same positions.
             id(next, 1) == id(last, 4) && id(next, 0) == id(last, 3)
         }
         (Some(Link::WriteRows), Link::WriteRows) => {
             // The values beside the keys: the same positions and shape, from where the rotation read.
-            held.len() == 2
+            let before = held.len().checked_sub(2).map(|place| &held[place]);
+            let rotate = before.filter(|before| self::link(before) == Some(Link::Rotate));
+            rotate.is_some_and(|rotate| id(next, 1) == id(rotate, 0))
                 && id(next, 0) == id(last, 0)
-                && id(next, 1) == id(&held[0], 0)
                 && next.params[1..=5] == last.params[1..=5]
                 && next.params[16..19] == last.params[16..19]
         }
@@ -131,7 +139,7 @@ fn begins(dispatch: &Dispatch, link: Link) -> bool {
 }
 
 fn combine(held: &[Dispatch]) -> Option<(usize, Dispatch)> {
-    let links: SmallVec<[Link; 4]> = held.iter().filter_map(link).collect();
+    let links: SmallVec<[Link; 5]> = held.iter().filter_map(link).collect();
     match links[..] {
         [Link::Gate, Link::Quantize, Link::Product, Link::Add, ..] => {
             Some((4, product(Some(&held[0]), &held[1], &held[2], Some(&held[3]))))
@@ -141,6 +149,11 @@ fn combine(held: &[Dispatch]) -> Option<(usize, Dispatch)> {
         }
         [Link::Quantize, Link::Product, Link::Add, ..] => {
             Some((3, product(None, &held[0], &held[1], Some(&held[2]))))
+        }
+        [Link::Quantize, Link::Product, Link::Rotate, Link::WriteRows, Link::WriteRows, ..]
+            if is_of_heads(held) =>
+        {
+            Some((5, rotated_product(held)))
         }
         [Link::Quantize, Link::Product, ..] => Some((2, product(None, &held[0], &held[1], None))),
         [Link::Rotate, Link::WriteRows, Link::WriteRows, ..] => {
@@ -155,44 +168,94 @@ const MOST_FEATURES: u32 = 12_288;
 
 const PRODUCT_INCLUDES: &[&str] = &[FUNCTIONS, quantization::CODES];
 const PRODUCT_CONSTANTS: &[&str] =
-    &["GATE", "ADD", "TWO_BITS", "LANES", "ROWS", "ITEMS", "STEPS", "AHEAD", "CODE_WORDS"];
+    &["GATE", "ADD", "TWO_BITS", "LANES", "ROWS", "ITEMS", "STEPS", "DEPTH", "CODE_VECTORS"];
 const PRODUCT_BODY: &str = include_str!("../shaders/linalg/row_product.wgsl");
 /// Threads of a workgroup that works out a row.
 const ROW_WORKGROUP: u32 = 512;
 /// Vectors of weights that a thread asks for before it needs them: what its registers hold.
 const MOST_AHEAD: u32 = 16;
+const PRODUCT: Template = Template {
+    body: PRODUCT_BODY,
+    includes: PRODUCT_INCLUDES,
+    constants: PRODUCT_CONSTANTS,
+    define: Some(product_functions),
+    reduces: true,
+    workgroup: ROW_WORKGROUP,
+    ..Template::PLAIN
+};
 
-/// Defines a template of the fused product, which binds no more buffers than it has.
-macro_rules! product_template {
-    ($name:ident, $label:literal, [$($operand:literal: $access:ident),*]) => {
-        static $name: Template = Template {
-            name: $label,
-            body: PRODUCT_BODY,
-            includes: PRODUCT_INCLUDES,
-            operands: &[
-                ("x", ReadVectors), ("norm", ReadVectors), ("codes", Write), ("scales", Write), ("sums", Write),
-                ("weight", ReadVectors), ("weight_scales", Read), ("out", Write)
-                $(, ($operand, $access))*
-            ],
-            constants: PRODUCT_CONSTANTS,
-            define: Some(product_functions),
-            reduces: true,
-            workgroup: ROW_WORKGROUP,
-            ..Template::PLAIN
-        };
+/// The product's operands and what else a template binds.
+macro_rules! operands {
+    ($($operand:literal: $access:ident),*) => {
+        &[
+            ("x", ReadVectors),
+            ("norm", ReadVectors),
+            ("codes", Write),
+            ("scales", Write),
+            ("sums", Write),
+            ("weight", ReadVectors),
+            ("weight_scales", Read),
+            ("out", Write),
+            $(($operand, $access)),*
+        ]
     };
 }
-product_template!(NORM_PRODUCT, "norm and product", []);
-product_template!(NORM_PRODUCT_ADD, "norm, product and addition", ["residual": Write]);
-product_template!(GATE_PRODUCT, "gate, norm and product", ["gated": Write]);
-product_template!(
-    GATE_PRODUCT_ADD,
-    "gate, norm, product and addition",
-    ["gated": Write, "residual": Write]
-);
+static NORM_PRODUCT: Template =
+    Template { name: "norm and product", operands: operands!(), ..PRODUCT };
+static NORM_PRODUCT_ADD: Template = Template {
+    name: "norm, product and addition",
+    operands: operands!("residual": Write),
+    ..PRODUCT
+};
+static GATE_PRODUCT: Template =
+    Template { name: "gate, norm and product", operands: operands!("gated": Write), ..PRODUCT };
+static GATE_PRODUCT_ADD: Template = Template {
+    name: "gate, norm, product and addition",
+    operands: operands!("gated": Write, "residual": Write),
+    ..PRODUCT
+};
+static ROTATED_PRODUCT: Template = Template {
+    name: "norm, product and rotation",
+    operands: operands!(
+        "cos": Read, "sin": Read, "positions": Read, "rotated": Write, "keys": Write, "values": Write
+    ),
+    includes: &[
+        FUNCTIONS,
+        quantization::CODES,
+        include_str!("../shaders/neural/rotated_product.wgsl"),
+    ],
+    constants: &[
+        "GATE",
+        "ADD",
+        "TWO_BITS",
+        "LANES",
+        "ROWS",
+        "ITEMS",
+        "STEPS",
+        "DEPTH",
+        "CODE_VECTORS",
+        "HALVES",
+    ],
+    define: Some(row_functions),
+    checks: true,
+    ..PRODUCT
+};
 
-/// What differs between the four.
+/// What the row is, and what its products are used for but for being written.
 fn product_functions(constants: &[u32]) -> String {
+    let add = match constants[1] {
+        0 => "",
+        _ => "if (is_mine) { residual[row] = bitcast<u32>(load_residual(row) + v); }",
+    };
+    row_functions(constants)
+        + &format!(
+            "fn weight_row(n: u32) -> u32 {{ return n; }}\n\
+             fn use_result(row: u32, v: f32, slot: u32, is_mine: bool) {{ {add} }}\n"
+        )
+}
+
+/// What the row is.
+fn row_functions(constants: &[u32]) -> String {
     let four = |start: u32| format!("bitcast<vec4<f32>>(x[param({start}u) + i])");
     let activation = match constants[0] {
         0 => None,
@@ -211,14 +274,9 @@ fn product_functions(constants: &[u32]) -> String {
         }
     };
     let gate = if activation.is_some() { format!("let g = {};", four(8)) } else { String::new() };
-    let add = match constants[1] {
-        0 => "",
-        _ => "residual[row] = bitcast<u32>(load_residual(row) + v);",
-    };
     format!(
         "fn input(i: u32) -> vec4<f32> {{ {gate} return {row}; }}\n\
-         fn keep_input(i: u32, v: vec4<f32>) {{ {keep} }}\n\
-         fn add(row: u32, v: f32) {{ {add} }}\n"
+         fn keep_input(i: u32, v: vec4<f32>) {{ {keep} }}\n"
     )
 }
 
@@ -262,9 +320,10 @@ fn product(
         [product.constants[0], product.constants[2], product.constants[3]];
     let [rows, row_vectors] = [product.params[2], product.params[3]];
     let steps = row_vectors.div_ceil(lanes);
-    let ahead = of_a_thread * steps;
-    let ahead = if ahead <= MOST_AHEAD { ahead } else { 1 };
-    let items = (padded / 4).div_ceil(ROW_WORKGROUP);
+    let depth = (MOST_AHEAD / of_a_thread).min(steps);
+    // Four words of codes in each; a vector of two-bit weights has four of these.
+    let code_vectors = (padded / 16).max(row_vectors * if two_bits == 1 { 4 } else { 1 });
+    let items = (4 * code_vectors).div_ceil(ROW_WORKGROUP);
     let groups = rows.div_ceil(of_a_thread);
     Dispatch {
         operation: product.operation,
@@ -278,8 +337,8 @@ fn product(
             of_a_thread,
             items,
             steps,
-            ahead,
-            padded / 4
+            depth,
+            code_vectors
         ],
         buffers,
         params: smallvec![
@@ -296,6 +355,56 @@ fn product(
         ],
         workgroups: crate::operand::grid(groups, ROW_WORKGROUP / lanes),
     }
+}
+
+/// Whether a product of one token, a rotation and two writings are of the product's rows, one head after
+/// the other.
+fn is_of_heads(held: &[Dispatch]) -> bool {
+    let [_, product, rotate, keys, values, ..] = held else { return false };
+    let (rows, width) = (product.params[2], rotate.params[4]);
+    let is_written = |write: &Dispatch| {
+        write.params[1] == write.params[4] * width
+            && write.params[5] == width
+            && write.params[11].is_multiple_of(width)
+            && write.params[14..16] == [width, 1]
+            && write.params[16] == rotate.params[10]
+    };
+    width.is_multiple_of(2)
+        && rows.is_multiple_of(width)
+        && rotate.params[1] == rotate.params[3] * width
+        && rotate.params[1] <= rows
+        && rotate.params[5] == 0
+        && rotate.params[8..10] == [width, 1]
+        && is_written(keys)
+        && is_written(values)
+}
+
+/// With the parameters that `rotated_product.wgsl` lists after those of the product.
+fn rotated_product(held: &[Dispatch]) -> Dispatch {
+    let [quantize, product, rotate, keys, values] = [0, 1, 2, 3, 4].map(|place| &held[place]);
+    // Pairs of rows are neighbours.
+    let mut alone = product.clone();
+    alone.constants[3] = 1;
+    let mut fused = self::product(None, quantize, &alone, None);
+    fused.template = &ROTATED_PRODUCT;
+    fused.constants.push(rotate.constants[0]);
+    for n in 1..5 {
+        fused.buffers.push(rotate.buffers[n].clone());
+        fused.types.push(rotate.types[n]);
+    }
+    for write in [keys, values] {
+        fused.buffers.push(write.buffers[2].clone());
+        fused.types.push(write.types[2]);
+    }
+    fused.params[0] = rotate.params[0];
+    fused.params.extend([rotate.params[4], rotate.params[1], rotate.params[10]]);
+    fused.params.extend_from_slice(&rotate.params[13..16]);
+    for write in [keys, values] {
+        let [total, capacity, start] = [write.params[1], write.params[2], write.params[6]];
+        fused.params.extend([write.params[11], total, capacity, start]);
+        fused.params.extend_from_slice(&write.params[8..11]);
+    }
+    fused
 }
 
 static ROTATE_AND_WRITE: Template = Template {

@@ -237,7 +237,7 @@ pub(crate) fn plan(op: &Op, tensors: Tensors<'_>, in_place: bool) -> Option<Plan
         (Op::Linear(_), [x, weight], [_]) => linalg::linear(abilities, x, weight),
         (Op::MatMul(_), [a, b], [out]) => matmul::matmul(abilities, a, b, out),
         (Op::Reduce(op), [x], [out]) => return reduction::reduce(op, x, out),
-        (Op::ArgExtreme(op), [x], [out]) => reduction::arg_extreme(op, x, out),
+        (Op::ArgExtreme(op), [x], [out]) => return reduction::arg_extreme(op, x, out),
         (Op::Cumulative(op), [x], [..]) => reduction::cumulative(op, x),
         (Op::Sort(op), [x], [..]) => reduction::sort(op, x),
         (Op::Variance(op), [x], [out]) => reduction::variance(op, x, out),

@@ -1,18 +1,20 @@
 //! Many elements to one, and rows that sum to one.
 
+mod arg_extreme;
 mod cumulative;
 mod sort;
 mod spread;
 
-use bitnet_tensor::ops::{ArgExtreme, Reduce, ReduceKind};
+use bitnet_tensor::ops::{Reduce, ReduceKind};
 use bitnet_tensor::{BitNetDType, BitNetTensor, Layout};
 use smallvec::{SmallVec, smallvec};
 
 use super::neural::{all_f32, rows};
 use super::{FUNCTIONS, Params, Plan, STRIDED, Source, Target, WORKGROUP};
-use crate::gpu::{Access::*, Template, is_native};
-use crate::operand::{AXES, Steps, Strided, count, grid, stride};
+use crate::gpu::{Access::*, Template};
+use crate::operand::{AXES, Steps, Strided, count, grid};
 
+pub(super) use arg_extreme::arg_extreme;
 pub(super) use cumulative::cumulative;
 pub(super) use sort::sort;
 pub(super) use spread::{logsumexp, norm, variance};
@@ -45,25 +47,6 @@ static REDUCE: Template = Template {
             "fn joined(a: X, b: X) -> X {{ return {joined}; }}\n\
              fn done(a: X, count: u32) -> OUT {{ return {done}; }}\n\
              fn start_value() -> X {{ return {start}; }}\n"
-        )
-    }),
-    ..Template::PLAIN
-};
-
-static ARG_EXTREME: Template = Template {
-    name: "argmax",
-    body: include_str!("../shaders/reduction/arg_extreme.wgsl"),
-    includes: &[FUNCTIONS, STRIDED],
-    operands: &[("x", Read), ("out", Write)],
-    constants: &["LARGEST", "FLOATS", "RANK", "STRIDED", "OPERANDS"],
-    define: Some(|constants| {
-        let (undefined, less) = match constants[1] {
-            1 => ("is_nan(x)", "order_of(a) < order_of(b)"),
-            _ => ("false", "a < b"),
-        };
-        format!(
-            "fn undefined(x: X) -> bool {{ return {undefined}; }}\n\
-             fn less(a: X, b: X) -> bool {{ return {less}; }}\n"
         )
     }),
     ..Template::PLAIN
@@ -177,25 +160,4 @@ pub(super) fn reduce(
         step(first, from, Source::Temporary, [&outer, &inner], [across, slices, bytes], each),
         step(kind, Source::Temporary, to, [&row, &rows], [across_parts, 1, 0], slices),
     ])
-}
-
-pub(super) fn arg_extreme(op: &ArgExtreme, x: &BitNetTensor, out: &Target<'_>) -> Option<Plan> {
-    if !is_native(x.dtype()) || x.element_count() == 0 || op.axis >= x.rank() {
-        return None;
-    }
-    count(x)?;
-    let kept = x.narrow(op.axis as isize, 0, 1).ok()?;
-    let outer = Strided::over(kept.shape(), &[kept.layout()])?;
-    let (results, each) = (kept.element_count() as u32, x.shape()[op.axis] as u32);
-    debug_assert_eq!(results as usize, out.count());
-    let mut params = Params::new();
-    params.extend_from_slice(&[results, each, stride(x, op.axis as isize)?]);
-    outer.write(&mut params);
-    let is_float = u32::from(x.dtype().is_float());
-    let plan = Plan::new(&ARG_EXTREME)
-        .operand(Source::Input(0), x.dtype())
-        .operand(Source::Output(0), BitNetDType::U32)
-        .constants(&[u32::from(op.largest), is_float, outer.rank(), 4, 1])
-        .params(&params);
-    Some(plan.workgroups(grid(results, 1)))
 }

@@ -63,7 +63,8 @@ fn parts_of(bits: u32) -> Parts {
     let shift = countLeadingZeros(digits) - 8u;
     return Parts(digits << shift, 1 - i32(shift));
 }
-// a / b, rounded correctly, digit by digit: a driver's may be off by two units and a half.
+// a / b, rounded correctly: a driver's own may be off by two units and a half. What it gives is made right
+// by what it leaves, in integers, which no compiler takes for something else.
 fn divide(a: f32, b: f32) -> f32 {
     let bits_a = bitcast<u32>(a) & 0x7fffffffu;
     let bits_b = bitcast<u32>(b) & 0x7fffffffu;
@@ -82,13 +83,21 @@ fn divide(a: f32, b: f32) -> f32 {
         rest = rest << 1u;
         exponent -= 1;
     }
-    var q = 0u;
-    for (var n = 0u; n < 26u; n++) {
-        let fits = rest >= of_b.digits;
-        q = (q << 1u) | select(0u, 1u, fits);
-        rest = select(rest, rest - of_b.digits, fits) << 1u;
-    }
-    return rounded(sign, exponent, (q << 1u) | select(0u, 1u, rest != 0u));
+    // 26 digits, off by at most some tens; then by at most one. What is left is short of 2^31, so that the
+    // lower halves of the products tell it.
+    let divisor = i32(of_b.digits);
+    var q = i32(f32(rest) / f32(divisor) * 33554432.0);
+    var left = bitcast<i32>(rest << 25u) - q * divisor;
+    let more = i32(floor(f32(left) / f32(divisor)));
+    q += more;
+    left -= more * divisor;
+    let below = select(0, 1, left < 0);
+    q -= below;
+    left += below * divisor;
+    let above = select(0, 1, left >= divisor);
+    q += above;
+    left -= above * divisor;
+    return rounded(sign, exponent, (u32(q) << 1u) | select(0u, 1u, left != 0));
 }
 // The square root, rounded correctly, digit by digit.
 fn root(x: f32) -> f32 {

@@ -18,6 +18,24 @@ fn largest_of_all(value: f32, threads: Threads) -> f32 {
     workgroupBarrier();
     return largest;
 }
+// The largest of each of two numbers.
+fn most_of_all(value: vec2<u32>, threads: Threads) -> vec2<u32> {
+    return vec2<u32>(most_of_one(value.x, threads), most_of_one(value.y, threads));
+}
+fn most_of_one(value: u32, threads: Threads) -> u32 {
+    shared_integers[threads.local] = bitcast<i32>(value);
+    workgroupBarrier();
+    for (var half = WORKGROUP / 2u; half > 0u; half = half / 2u) {
+        if (threads.local < half) {
+            let other = bitcast<u32>(shared_integers[threads.local + half]);
+            shared_integers[threads.local] = bitcast<i32>(max(bitcast<u32>(shared_integers[threads.local]), other));
+        }
+        workgroupBarrier();
+    }
+    let most = bitcast<u32>(shared_integers[0]);
+    workgroupBarrier();
+    return most;
+}
 // The sum of `lanes` neighbours, which all of them know; all threads come here together.
 fn sum_of_lanes(value: i32, lanes: u32, threads: Threads) -> i32 {
     let lane = threads.local % lanes;

@@ -8,8 +8,10 @@ struct Threads {
     @builtin(subgroup_size) subgroup_size: u32,
     @builtin(subgroup_invocation_id) lane: u32,
 }
-var<workgroup> shared_floats: array<f32, WORKGROUP>;
-var<workgroup> shared_integers: array<i32, WORKGROUP>;
+// One for each subgroup, which has four threads at least.
+var<workgroup> shared_floats: array<f32, WORKGROUP / 4u>;
+var<workgroup> shared_integers: array<i32, WORKGROUP / 4u>;
+var<workgroup> shared_pairs: array<vec2<u32>, WORKGROUP / 4u>;
 
 // The number of a thread; those of neighbouring numbers can share a row.
 fn number(threads: Threads) -> u32 { return threads.subgroup * threads.subgroup_size + threads.lane; }
@@ -45,6 +47,16 @@ fn largest_of_all(value: f32, threads: Threads) -> f32 {
     for (var n = 1u; n < threads.subgroups; n++) { largest = larger_of(largest, shared_floats[n]); }
     workgroupBarrier();
     return largest;
+}
+// The largest of each of two numbers.
+fn most_of_all(value: vec2<u32>, threads: Threads) -> vec2<u32> {
+    let own = vec2<u32>(subgroupMax(value.x), subgroupMax(value.y));
+    if (threads.lane == 0u) { shared_pairs[threads.subgroup] = own; }
+    workgroupBarrier();
+    var most = shared_pairs[0];
+    for (var n = 1u; n < threads.subgroups; n++) { most = max(most, shared_pairs[n]); }
+    workgroupBarrier();
+    return most;
 }
 // The sum of `lanes` neighbours; all threads come here together.
 fn sum_of_lanes(value: i32, lanes: u32, threads: Threads) -> i32 {

@@ -18,7 +18,7 @@ fn main(threads: Threads) {
         let mean = sum_of_all(squares, threads) / f32(features);
         factor = 1.0 / sqrt(mean + bitcast<f32>(param(6u)));
     }
-    var extent = Extent(0.0, 0.0);
+    var extent = Extent(0u, 0u);
     for (var i = local; i < features; i += WORKGROUP) {
         extent = extended(extent, value(start + i, i, factor));
     }

@@ -1,6 +1,8 @@
 // The place of the largest or smallest along an axis: of the first of equals, of the first NaN where
-// there is one. A workgroup for each result, which is a 64-bit integer. Parameters: results, elements
-// of each, stride between them; then the walk over the results.
+// there is one. A workgroup for each result, or as many as there are slices: of these each has every so many-th
+// part of the elements, and a second kernel, of WORKGROUP candidates at most, chooses among the places that they
+// found. Parameters: results, elements of each, stride between them, candidates of each, slices; then
+// the walk over the results.
 var<workgroup> shared_places: array<u32, WORKGROUP>;
 var<workgroup> shared_values: array<X, WORKGROUP>;
 
@@ -19,12 +21,15 @@ const NOWHERE = 0xffffffffu;
 @compute @workgroup_size(WORKGROUP)
 fn main(threads: Threads) {
     let local = number(threads);
-    let result = own_group(threads);
+    let group = own_group(threads);
+    let slices = param(5u);
+    let result = group / slices;
     if (result >= param(1u)) { return; }
     let start = position(result, 0u);
     var place = NOWHERE;
     var value = X(0);
-    for (var i = local; i < param(2u); i += WORKGROUP) {
+    for (var n = (group % slices) * WORKGROUP + local; n < param(4u); n += slices * WORKGROUP) {
+        let i = candidate(result, n);
         let next = load_x(start + i * param(3u));
         if (is_before(next, i, value, place)) {
             value = next;
@@ -44,8 +49,5 @@ fn main(threads: Threads) {
         }
         workgroupBarrier();
     }
-    if (local == 0u) {
-        out[2u * result] = shared_places[0];
-        out[2u * result + 1u] = 0u;
-    }
+    if (local == 0u) { keep(group, shared_places[0]); }
 }
