@@ -34,6 +34,16 @@ echo "unknown model architecture: 'fixture'" >&2
 exit 1
 "#;
 
+/// The fixture of one that reads at once, the first time, and then never ends.
+const HANGING: &str = r#"#!/bin/sh
+case "$*" in *--help*) echo "  -n, --n-gen <n>"; exit 0;; esac
+if [ -e "$0.called" ]; then exec sleep 600; fi
+touch "$0.called"
+echo '[
+  { "n_prompt": 4, "n_gen": 0, "avg_ts": 1000.0 }, { "n_prompt": 0, "n_gen": 2, "avg_ts": 10.0 }
+]'
+"#;
+
 fn program(folder: &Path, name: &str, text: &str) -> PathBuf {
     let path = folder.join(name);
     fs::write(&path, text).expect("written");
@@ -66,6 +76,12 @@ fn peers_are_measured_in_turn() {
         let speed = &peer["speed"];
         assert_eq!(speed["prefill"]["samples"], serde_json::json!([1000.0, 1000.0]));
         assert_eq!(speed["decode"]["median"], 10.0);
+        if cfg!(target_os = "linux") {
+            assert!(peer["peak_memory_bytes"].as_u64() > Some(0), "{peer}");
+            // Ours, without what the files of others took.
+            let ours = report["peak_memory_bytes"].as_u64();
+            assert!(ours.is_some_and(|bytes| bytes > 1 << 20), "{ours:?}");
+        }
         let ratio = speed["decode_ratio"]["median"].as_f64().expect("a number");
         let samples = report["decode"]["samples"].as_array().expect("a list").iter();
         let mean: f64 = samples.filter_map(Value::as_f64).sum::<f64>() / 2.0;
@@ -141,4 +157,31 @@ fn what_is_missing_or_broken_is_told() {
     let report: Value = serde_json::from_str(&ended.stdout).expect("JSON");
     assert!(report["peers"][0]["error"].as_str().is_some_and(|error| error.contains("unknown")));
     assert_positive(&report["peers"][1]["speed"]["prefill"], &["median"]);
+}
+
+#[test]
+fn a_program_that_hangs_is_ended() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let named =
+        |name: &str, text: &str| format!("{name}={}", program(folder.path(), name, text).display());
+    let (hanging, working) = (named("ik_llama.cpp", HANGING), named("llama.cpp", LLAMA_BENCH));
+    let limit = ["--peer-timeout", "1", "--threads", "1"];
+    // What the first round told is kept, and the other program is measured to the end.
+    let arguments = [&["--peer", &hanging, "--peer", &working, "--json"], &limit[..]].concat();
+    let ended = bench(&arguments, &[]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let error = "did not end within 1 s (--peer-timeout)";
+    assert!(ended.stderr.contains("ik_llama.cpp: ") && ended.stderr.contains(error), "{ended:?}");
+    let report: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let (first, second) = (&report["peers"][0], &report["peers"][1]);
+    let told = first["error"].as_str().expect("an error");
+    assert!(told.contains("-p 4 -n 2") && told.contains(error), "{told}");
+    assert_eq!(first["speed"]["decode"]["samples"], serde_json::json!([10.0]));
+    assert_eq!(second["speed"]["decode"]["samples"], serde_json::json!([10.0, 10.0]));
+
+    // The one that has never told anything: nothing is compared.
+    let ended = bench(&[&["--peer", &hanging], &limit[..]].concat(), &[]);
+    assert_eq!((ended.status, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
+    assert!(ended.stderr.contains("no other program could be measured"), "{ended:?}");
+    assert_eq!(bench(&["--peer", &working, "--peer-timeout", "0"], &[]).status, Some(2));
 }

@@ -44,6 +44,9 @@ use synthetic::Synthetic;
 /// Of the random weights and the random prompt: every run measures the same.
 const SEED: u64 = 1;
 
+/// Seconds: loading gigabytes and reading a long prompt in Python takes minutes.
+const PEER_TIMEOUT: u64 = 1800;
+
 /// Measure speed
 ///
 /// Reads a prompt of random tokens (prefill), then generates greedily (decode), and reports the
@@ -112,6 +115,11 @@ struct Options {
     #[arg(long = "peer", value_name = "NAME=PATH", value_parser = peers::peer)]
     peers: Vec<PeerPath>,
 
+    /// Seconds that each run of another program may take: one that hangs is ended, and no longer run
+    #[arg(long, value_name = "SECONDS", default_value_t = PEER_TIMEOUT,
+        value_parser = clap::value_parser!(u64).range(1..))]
+    peer_timeout: u64,
+
     /// Write the result as a page with plots too
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -162,6 +170,7 @@ impl Options {
             profile: settings.profile,
             compare: false,
             peers: Vec::new(),
+            peer_timeout: PEER_TIMEOUT,
             html: None,
             model: ModelArguments {
                 model: settings.files.clone(),
@@ -182,8 +191,9 @@ impl Options {
 /// Loads the model, measures it and then the machine.
 fn measure(options: &Options) -> Result<Report> {
     let quiet = options.output.quiet;
+    let limit = Duration::from_secs(options.peer_timeout);
     let found = match options.compare || !options.peers.is_empty() {
-        true => peers::find(&options.peers, options.compare)?,
+        true => peers::find(&options.peers, options.compare, limit)?,
         false => Vec::new(),
     };
     let started = Instant::now();
@@ -207,12 +217,17 @@ fn measure(options: &Options) -> Result<Report> {
         repeat: options.repeat,
         warmup: options.warmup,
     };
+    // The peak of loading. Files for other programs are made by this process: what that takes is forgotten.
+    let mut loaded = Some(0);
     let (speed, beside) = match found.as_slice() {
         [] => (speed::measure(&model, workload, quiet, || Ok(()))?, Vec::new()),
         found => {
             let running = Generating::begin_writing();
             let threads = parallel::num_threads();
-            let mut peers = Peers::prepare(found, subject(options)?, workload, threads, &running)?;
+            loaded = crate::machine::peak_memory_bytes();
+            let mut peers =
+                Peers::prepare(found, subject(options)?, workload, threads, limit, &running)?;
+            loaded = loaded.filter(|_| crate::machine::forget_peak_memory());
             let between = || peers.round(&running);
             let speed = speed::measure(&model, workload, quiet, between)?;
             let beside = peers.finish(&speed);
@@ -223,8 +238,7 @@ fn measure(options: &Options) -> Result<Report> {
         true => speed::record(&model, workload)?,
         false => Vec::new(),
     };
-    // The files of other programs were mapped too, and would count.
-    let peak_memory_bytes = found.is_empty().then(crate::machine::peak_memory_bytes).flatten();
+    let peak_memory_bytes = crate::machine::peak_memory_bytes().zip(loaded).map(|(a, b)| a.max(b));
     let memory_pool = HybridMemoryPool::global().stats();
 
     let kv_bytes_per_position: usize = {

@@ -162,6 +162,9 @@ fn peers_text(peers: &[PeerReport]) -> String {
         let about = [&peer.version, &peer.model].into_iter().flatten().cloned();
         let about: Vec<String> = about.chain(peer.notes.clone()).collect();
         let _ = writeln!(text, "beside {}: {}", peer.name, output::one_line(&about.join("; ")));
+        if let Some(error) = &peer.error {
+            let _ = writeln!(text, "  {error}");
+        }
         let Some(speed) = &peer.speed else { continue };
         for (label, theirs, ratio) in [
             ("prefill", &speed.prefill, &speed.prefill_ratio),
@@ -176,6 +179,8 @@ fn peers_text(peers: &[PeerReport]) -> String {
                 confidence * 100.0
             );
         }
+        let peak = peer.peak_memory_bytes.map_or_else(|| "unknown".to_owned(), output::bytes);
+        let _ = writeln!(text, "  {:<17} {peak}", "peak memory");
     }
     text
 }

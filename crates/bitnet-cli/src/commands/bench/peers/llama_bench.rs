@@ -11,9 +11,8 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use super::files::Files;
-use super::{About, Kind, Rates, output_of};
+use super::{About, Kind, Patience, Rates, Round, child};
 use crate::commands::bench::speed::Workload;
-use crate::interrupt::Generating;
 
 /// A program with what it can do, and the file that it reads.
 pub(super) struct LlamaBench {
@@ -54,12 +53,11 @@ impl LlamaBench {
         kind: Kind,
         executable: &Path,
         files: &mut Files,
-        running: &Generating,
+        patience: Patience<'_>,
     ) -> Result<Self> {
         // Not every version calls its help a success.
-        let help = Command::new(executable).arg("--help").output();
-        let help = help.with_context(|| executable.display().to_string())?;
-        let help = String::from_utf8_lossy(&[help.stdout, help.stderr].concat()).into_owned();
+        let help = child::run(Command::new(executable).arg("--help"), patience)?;
+        let help = help.stdout + &help.stderr;
         if !help.contains("--n-gen") {
             bail!("{} is no llama-bench: its help knows no --n-gen", executable.display());
         }
@@ -71,10 +69,10 @@ impl LlamaBench {
                 if files.is_synthetic() {
                     notes.push("SiLU for the squared ReLU, which it has not".to_owned());
                 }
-                files.gguf("tq2_0", true, running)?
+                files.gguf("tq2_0", true, patience.running)?
             }
-            Kind::IkLlamaCpp => files.gguf("iq2_bn", false, running)?,
-            _ => files.gguf("i2_s", false, running)?,
+            Kind::IkLlamaCpp => files.gguf("iq2_bn", false, patience.running)?,
+            _ => files.gguf("i2_s", false, patience.running)?,
         };
         if after_prompt == AfterPrompt::Never {
             notes.push("generates from an empty context".to_owned());
@@ -88,8 +86,13 @@ impl LlamaBench {
     }
 
     /// Reads and generates once, after the warm-up that it makes itself.
-    pub(super) fn run(&self, workload: Workload, threads: usize) -> Result<(Rates, About)> {
-        let mut rows = Vec::new();
+    pub(super) fn run(
+        &self,
+        workload: Workload,
+        threads: usize,
+        patience: Patience<'_>,
+    ) -> Result<Round> {
+        let (mut rows, mut peak_memory_bytes) = (Vec::new(), None);
         for tests in tests(self.after_prompt, workload) {
             let mut command = Command::new(&self.executable);
             command.arg("-m").arg(&self.file).args(["-r", "1", "-o", "json", "-t"]);
@@ -97,9 +100,12 @@ impl LlamaBench {
             if self.repacks {
                 command.args(["-rtr", "1"]);
             }
-            rows.extend(parse(&output_of(&mut command)?)?);
+            let ended = child::succeed(&mut command, patience)?;
+            rows.extend(parse(&ended.stdout)?);
+            peak_memory_bytes = ended.peak_memory_bytes.max(peak_memory_bytes);
         }
-        rates(&rows, workload)
+        let (rates, about) = rates(&rows, workload)?;
+        Ok(Round { rates, about, peak_memory_bytes })
     }
 }
 

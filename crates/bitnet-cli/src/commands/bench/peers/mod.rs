@@ -1,17 +1,19 @@
 //! Other programs measured in turn with this one, on the same shape: which there are, where they are,
 //! and what they reach.
 //!
-//! A peer gets a file of the shape (`files`), reads and generates as much as we do, with as many threads,
-//! and says how fast it was. Rounds alternate, so that what disturbs the machine disturbs all.
+//! A peer gets a file of the shape (`files`), runs as a child (`child`), reads and generates as much as we
+//! do, with as many threads, and says how fast it was. Rounds alternate, so that what disturbs the machine
+//! disturbs all.
 
+mod child;
 mod files;
 mod llama_bench;
 mod python;
 
 use std::env;
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
@@ -20,6 +22,7 @@ use super::measurement::Measurement;
 use super::speed::{Speed, Workload};
 use crate::interrupt::Generating;
 use crate::output;
+use child::Patience;
 use files::Files;
 use llama_bench::LlamaBench;
 use python::Script;
@@ -84,8 +87,9 @@ pub(super) fn peer(text: &str) -> Result<PeerPath, String> {
     Ok(PeerPath { kind, path: path.into() })
 }
 
-/// What was asked for: those that were named, and with `installed` those of the environment.
-pub(super) fn find(named: &[PeerPath], installed: bool) -> Result<Vec<PeerPath>> {
+/// What was asked for: those that were named, and with `installed` those of the environment. Programs that
+/// are asked for their libraries answer within `limit`.
+pub(super) fn find(named: &[PeerPath], installed: bool, limit: Duration) -> Result<Vec<PeerPath>> {
     let mut peers = named.to_vec();
     if installed {
         let variable = env::var_os(VARIABLE).unwrap_or_default();
@@ -103,14 +107,19 @@ pub(super) fn find(named: &[PeerPath], installed: bool) -> Result<Vec<PeerPath>>
         }
     }
     if installed {
+        let running = Generating::begin();
+        let patience = Patience { limit, running: &running };
         for kind in Kind::ALL {
             let Some(path) = kind.executable().and_then(|name| on_path(name.as_ref())) else {
                 continue;
             };
             let is_new = peers.iter().all(|peer| peer.kind != kind);
-            if is_new && kind.script().is_none_or(|script| script.is_installed(&path)) {
+            if is_new && kind.script().is_none_or(|script| script.is_installed(&path, patience)) {
                 peers.push(PeerPath { kind, path });
             }
+        }
+        if running.is_requested() {
+            return Err(bitnet::LlmError::Interrupted.into());
         }
     }
     if peers.is_empty() {
@@ -142,6 +151,13 @@ struct About {
     model: Option<String>,
 }
 
+/// What came of running a peer once.
+struct Round {
+    rates: Rates,
+    about: About,
+    peak_memory_bytes: Option<u64>,
+}
+
 /// How a peer is run.
 enum Runner {
     LlamaBench(LlamaBench),
@@ -149,11 +165,11 @@ enum Runner {
 }
 
 impl Runner {
-    fn run(&self, workload: Workload, threads: usize) -> Result<(Rates, About)> {
+    fn run(&self, workload: Workload, threads: usize, patience: Patience<'_>) -> Result<Round> {
         match self {
-            Self::LlamaBench(bench) => bench.run(workload, threads),
+            Self::LlamaBench(bench) => bench.run(workload, threads, patience),
             Self::Python { script, executable, directory } => {
-                script.run(executable, directory, workload, threads)
+                script.run(executable, directory, workload, threads, patience)
             }
         }
     }
@@ -164,6 +180,7 @@ struct Peer {
     runner: Runner,
     about: About,
     rates: Vec<Rates>,
+    peak_memory_bytes: Option<u64>,
     /// Why it is no longer run.
     error: Option<String>,
 }
@@ -173,6 +190,8 @@ pub(super) struct Peers {
     peers: Vec<Peer>,
     workload: Workload,
     threads: usize,
+    /// How long a peer may take for each of its runs.
+    limit: Duration,
     /// Removed at the end, and when the measurement is interrupted.
     _files: Files,
 }
@@ -184,8 +203,10 @@ impl Peers {
         subject: Subject,
         workload: Workload,
         threads: usize,
+        limit: Duration,
         running: &Generating,
     ) -> Result<Self> {
+        let patience = Patience { limit, running };
         let mut files = Files::new(subject)?;
         let mut peers = Vec::new();
         for at in found {
@@ -198,27 +219,29 @@ impl Peers {
                     executable: at.path.clone(),
                     directory,
                 }),
-                None => LlamaBench::prepare(at.kind, &at.path, &mut files, running)
+                None => LlamaBench::prepare(at.kind, &at.path, &mut files, patience)
                     .map(Runner::LlamaBench),
             };
             let runner = runner.with_context(|| at.kind.name())?;
             let (at, about, rates) = (at.clone(), About::default(), Vec::new());
-            peers.push(Peer { at, runner, about, rates, error: None });
+            peers.push(Peer { at, runner, about, rates, peak_memory_bytes: None, error: None });
         }
-        Ok(Self { peers, workload, threads, _files: files })
+        Ok(Self { peers, workload, threads, limit, _files: files })
     }
 
-    /// Runs each peer once. One that fails is not run again.
+    /// Runs each peer once. One that fails is not run again; what it reached before stays.
     pub(super) fn round(&mut self, running: &Generating) -> Result<()> {
+        let patience = Patience { limit: self.limit, running };
         for peer in self.peers.iter_mut().filter(|peer| peer.error.is_none()) {
-            let ran = peer.runner.run(self.workload, self.threads);
+            let ran = peer.runner.run(self.workload, self.threads, patience);
             if running.is_requested() {
                 return Err(bitnet::LlmError::Interrupted.into());
             }
             match ran {
-                Ok((rates, about)) => {
-                    peer.rates.push(rates);
-                    peer.about = about;
+                Ok(round) => {
+                    peer.rates.push(round.rates);
+                    peer.about = round.about;
+                    peer.peak_memory_bytes = round.peak_memory_bytes.max(peer.peak_memory_bytes);
                 }
                 Err(error) => {
                     let error = output::one_line(&format!("{error:#}"));
@@ -227,7 +250,7 @@ impl Peers {
                 }
             }
         }
-        if self.peers.iter().all(|peer| peer.error.is_some()) {
+        if self.peers.iter().all(|peer| peer.error.is_some() && peer.rates.is_empty()) {
             bail!("no other program could be measured");
         }
         Ok(())
@@ -255,6 +278,8 @@ pub(super) struct PeerReport {
     /// Absent where it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) speed: Option<PeerSpeed>,
+    /// The most memory that it occupied until shortly before its end, where the system tells.
+    pub(super) peak_memory_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,
 }
@@ -291,22 +316,10 @@ impl PeerReport {
             model: peer.about.model,
             notes,
             speed,
+            peak_memory_bytes: peer.peak_memory_bytes,
             error: peer.error,
         }
     }
-}
-
-/// What a program wrote to standard output; its failure with the end of what it complained of.
-fn output_of(command: &mut Command) -> Result<String> {
-    let program = Path::new(command.get_program()).display().to_string();
-    let output = command.stdin(Stdio::null()).output().with_context(|| program.clone())?;
-    if !output.status.success() {
-        let complaints = String::from_utf8_lossy(&output.stderr);
-        let lines: Vec<&str> = complaints.lines().filter(|line| !line.trim().is_empty()).collect();
-        let last = lines[lines.len().saturating_sub(2)..].join("; ");
-        bail!("{program} ended with {}: {last}", output.status);
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[cfg(test)]

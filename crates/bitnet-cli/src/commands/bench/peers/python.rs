@@ -2,12 +2,12 @@
 //! directory, and writes its speeds as one JSON object.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::{About, Rates, output_of};
+use super::{About, Patience, Rates, Round, child};
 use crate::commands::bench::speed::Workload;
 
 /// Hugging Face transformers with PyTorch.
@@ -25,12 +25,12 @@ pub(super) struct Script {
 
 impl Script {
     /// Whether the interpreter has the modules.
-    pub(super) fn is_installed(&self, executable: &Path) -> bool {
+    pub(super) fn is_installed(&self, executable: &Path, patience: Patience<'_>) -> bool {
         const FIND: &str = "import importlib.util, sys\n\
             sys.exit(not all(importlib.util.find_spec(name) for name in sys.argv[1:]))";
         let mut command = Command::new(executable);
-        command.args(["-c", FIND]).args(self.modules).stdin(Stdio::null());
-        command.output().is_ok_and(|output| output.status.success())
+        command.args(["-c", FIND]).args(self.modules);
+        child::run(&mut command, patience).is_ok_and(|ended| ended.is_success())
     }
 
     pub(super) fn run(
@@ -39,13 +39,16 @@ impl Script {
         directory: &Path,
         workload: Workload,
         threads: usize,
-    ) -> Result<(Rates, About)> {
+        patience: Patience<'_>,
+    ) -> Result<Round> {
         let threads = threads.to_string();
         let mut command = Command::new(executable);
         command.args(["-c", self.source]).arg(directory);
         command.args([workload.prompt_tokens, workload.gen_tokens].map(|count| count.to_string()));
         command.arg(&threads).env("OMP_NUM_THREADS", &threads);
-        parse(&output_of(&mut command)?)
+        let ended = child::succeed(&mut command, patience)?;
+        let (rates, about) = parse(&ended.stdout)?;
+        Ok(Round { rates, about, peak_memory_bytes: ended.peak_memory_bytes })
     }
 }
 
