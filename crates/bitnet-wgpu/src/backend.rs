@@ -87,7 +87,7 @@ impl WgpuBackend {
         let bytes = plans.iter().map(|plan| plan.temporary).max().unwrap_or(0);
         let space = (bytes > 0).then(|| gpu.allocate(bytes)).transpose()?;
         let temporary = space.as_ref().map(GpuBuffer::of).transpose()?.map(GpuBuffer::block);
-        for plan in &plans {
+        for plan in plans {
             plan.record(gpu, op.name(), tensors.inputs, outputs, temporary)?;
         }
         Ok(())

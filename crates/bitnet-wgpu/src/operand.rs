@@ -1,15 +1,17 @@
 //! From a tensor to what a kernel is given: its buffer, and where its elements lie in it.
 
+use std::sync::Arc;
+
 use bitnet_tensor::{BitNetTensor, Layout, Result};
 use smallvec::{SmallVec, smallvec};
 
-use crate::gpu::{Block, GpuBuffer};
+use crate::gpu::{Block, GpuBuffer, Params};
 
 /// Axes that a strided kernel can follow, after those that lie in a row have become one.
 pub(crate) const AXES: usize = 8;
 
 /// The buffer of a tensor of this device.
-pub(crate) fn block(tensor: &BitNetTensor) -> Result<&Block> {
+pub(crate) fn block(tensor: &BitNetTensor) -> Result<&Arc<Block>> {
     GpuBuffer::of(tensor.storage()).map(GpuBuffer::block)
 }
 
@@ -211,7 +213,7 @@ impl Strided {
 
     /// As `strided.wgsl` reads it, from the parameter after those in `params` on: an offset for each
     /// operand, the shape, then the strides of each.
-    pub(crate) fn write(&self, params: &mut SmallVec<[u32; 64]>) {
+    pub(crate) fn write(&self, params: &mut Params) {
         params.extend_from_slice(&self.offsets);
         // What is behind the last axis changes nothing: kernels may count all of them.
         let axes = |values: &[u32], rest: u32| {
@@ -219,8 +221,8 @@ impl Strided {
             axes[..values.len()].copy_from_slice(values);
             axes
         };
-        params.extend(axes(&self.shape, 1));
-        self.strides.iter().for_each(|steps| params.extend(axes(steps, 0)));
+        params.extend_from_slice(&axes(&self.shape, 1));
+        self.strides.iter().for_each(|steps| params.extend_from_slice(&axes(steps, 0)));
     }
 }
 

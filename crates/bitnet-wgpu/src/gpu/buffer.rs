@@ -21,21 +21,19 @@ const MOST_CACHED: u64 = 256 << 20;
 /// Blocks are whole 16-byte vectors, and never empty.
 const SMALLEST: u64 = 256;
 
-/// A buffer of the driver, in a tensor or in the pool.
-///
-/// Clones are the same block: commands on their way keep one.
-#[derive(Debug, Clone)]
+/// A buffer of the driver, in a tensor or in the pool, or kept by commands on their way.
+#[derive(Debug)]
 pub(crate) struct Block {
     pub(crate) buffer: wgpu::Buffer,
     /// Different for every block that ever was.
     pub(crate) id: u64,
     /// The submission whose commands used it last.
-    last_use: Arc<AtomicU64>,
+    last_use: AtomicU64,
 }
 
 impl Block {
     pub(super) fn new(buffer: wgpu::Buffer, id: u64) -> Self {
-        Self { buffer, id, last_use: Arc::default() }
+        Self { buffer, id, last_use: AtomicU64::new(0) }
     }
 
     pub(super) fn used_in(&self, submission: u64) {
@@ -51,14 +49,14 @@ impl Block {
 
 /// The storage of a tensor: a block, given back when nobody views it any more.
 pub(crate) struct GpuBuffer {
-    block: Block,
+    block: Arc<Block>,
     byte_len: usize,
     device: Device,
     gpu: Arc<Gpu>,
 }
 
 impl GpuBuffer {
-    pub(super) fn new(block: Block, byte_len: usize, device: Device, gpu: Arc<Gpu>) -> Self {
+    pub(super) fn new(block: Arc<Block>, byte_len: usize, device: Device, gpu: Arc<Gpu>) -> Self {
         Self { block, byte_len, device, gpu }
     }
 
@@ -77,7 +75,7 @@ impl GpuBuffer {
         })
     }
 
-    pub(crate) fn block(&self) -> &Block {
+    pub(crate) fn block(&self) -> &Arc<Block> {
         &self.block
     }
 }
@@ -131,7 +129,7 @@ pub(crate) struct BufferPool {
 
 #[derive(Debug, Default)]
 struct State {
-    free: HashMap<u64, Vec<Block>>,
+    free: HashMap<u64, Vec<Arc<Block>>>,
     stats: PoolStats,
     next_id: u64,
 }
@@ -147,10 +145,10 @@ impl BufferPool {
 
     /// A block of `class` bytes that waits here. With `untouched_by`, one that no command of that
     /// submission uses.
-    pub(super) fn take(&self, class: u64, untouched_by: Option<u64>) -> Option<Block> {
+    pub(super) fn take(&self, class: u64, untouched_by: Option<u64>) -> Option<Arc<Block>> {
         let state = &mut *lock(&self.state);
         let blocks = state.free.get_mut(&class)?;
-        let free = |block: &Block| untouched_by.is_none_or(|now| !block.is_used_in(now));
+        let free = |block: &Arc<Block>| untouched_by.is_none_or(|now| !block.is_used_in(now));
         let block = blocks.iter().rposition(free).map(|place| blocks.swap_remove(place))?;
         state.stats.hits += 1;
         state.stats.cached_bytes -= class;
@@ -169,7 +167,7 @@ impl BufferPool {
         state.next_id
     }
 
-    fn put(&self, block: Block) {
+    fn put(&self, block: Arc<Block>) {
         let mut state = lock(&self.state);
         let class = block.buffer.size();
         state.stats.live_bytes -= class;

@@ -10,8 +10,8 @@ mod fault;
 mod kernel;
 mod recorder;
 mod staging;
+mod submission;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -27,12 +27,14 @@ use compile::Kernel;
 use fault::Faults;
 use kernel::Variant;
 use recorder::Recorder;
-pub(crate) use recorder::{Dispatch, Fusion};
+pub(crate) use recorder::{Dispatch, Fusion, Params};
+use rustc_hash::FxHashMap;
+use submission::Submissions;
 
 #[derive(Debug)]
 pub(crate) struct Gpu {
     device: wgpu::Device,
-    queue: wgpu::Queue,
+    submissions: Submissions,
     name: Device,
     limits: wgpu::Limits,
     pool: BufferPool,
@@ -43,7 +45,7 @@ pub(crate) struct Gpu {
     subgroup: u32,
     /// Whether kernels can use matrix units.
     cooperative: bool,
-    kernels: RwLock<HashMap<Variant, Arc<Kernel>>>,
+    kernels: RwLock<FxHashMap<Variant, Arc<Kernel>>>,
     /// `None` where nothing is kept from run to run.
     cache: Option<KernelCache>,
     faults: Arc<Faults>,
@@ -135,15 +137,20 @@ impl Gpu {
             TensorOpError::BackendError(ErrorContext::new("device", &[], reason))
         })?;
         let faults = Faults::watch(&device);
-        let recorder = Mutex::new(Recorder::new(&device, &queue));
+        let recorder = Recorder::new(&device, &queue);
+        let submissions = Submissions::new(queue, recorder.params_buffer().clone());
+        let submissions = submissions.map_err(|error| {
+            let reason = format!("{name} has no thread for its queue: {error}");
+            TensorOpError::BackendError(ErrorContext::new("device", &[], reason))
+        })?;
         let cache = compile::cache(&device, &adapter.get_info());
         Ok(Arc::new(Self {
             device,
-            queue,
+            submissions,
             name,
             limits,
             pool: BufferPool::default(),
-            recorder,
+            recorder: Mutex::new(recorder),
             fusion,
             subgroup,
             cooperative,
@@ -183,7 +190,7 @@ impl Gpu {
 
     /// A buffer with unspecified contents, for which no recorded command is waiting if `is_fresh`:
     /// the host's bytes can be written at once.
-    fn allocate_block(&self, byte_len: usize, is_fresh: bool) -> Result<Block> {
+    fn allocate_block(&self, byte_len: usize, is_fresh: bool) -> Result<Arc<Block>> {
         self.check("allocate", &[])?;
         let refused =
             |reason: String| TensorOpError::MemoryError(ErrorContext::new("allocate", &[], reason));
@@ -207,7 +214,7 @@ impl Gpu {
                 })?
             }
         };
-        Ok(Block::new(buffer, self.pool.made(class)))
+        Ok(Arc::new(Block::new(buffer, self.pool.made(class))))
     }
 
     fn create_buffer(&self, size: u64) -> Result<wgpu::Buffer, String> {

@@ -4,11 +4,12 @@
 //! a submission costs more than a dispatch. The numbers that a kernel is called with lie side by side
 //! in one buffer that is written once for each submission.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bitnet_tensor::backend::profiler;
 use bitnet_tensor::{BitNetDType, Result};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::clock::Clock;
@@ -16,11 +17,12 @@ use super::compile::Kernel;
 use super::kernel::{PARAMS, Template};
 use super::{Block, Gpu, lock};
 
-/// Dispatches of a submission: enough that its cost is small beside theirs, few enough that the device
-/// has not much left to do when the last one comes.
-const DISPATCHES: usize = 32;
-/// Of the first submission after the device was waited for: it begins while the rest is recorded.
-const FIRST_DISPATCHES: usize = 16;
+/// Dispatches of a submission, at most: enough that its cost is small beside theirs, few enough that the
+/// device has not much left to do when the last one comes.
+const DISPATCHES: usize = 64;
+/// Of the first submission after the device was waited for, which begins while the rest is recorded; each
+/// that follows may have twice as many as the one before.
+const FIRST_DISPATCHES: usize = 8;
 /// Bytes between the parameters of two dispatches: what every adapter can address.
 const STRIDE: usize = PARAMS * 4;
 /// Groups of bindings that are kept; a decoder needs as many as it has dispatches.
@@ -28,7 +30,10 @@ const BIND_GROUPS: usize = 8192;
 /// What checking kernels write to: the operation's code, and the value that it cannot take.
 pub(super) const STATUS_BYTES: u64 = 16;
 
-type Bindings = (u64, SmallVec<[u64; 10]>);
+type Bindings = (u64, SmallVec<[u64; 14]>);
+
+/// The numbers of a dispatch; few have more.
+pub(crate) type Params = SmallVec<[u32; 32]>;
 
 #[derive(Debug)]
 pub(super) struct Recorder {
@@ -38,7 +43,7 @@ pub(super) struct Recorder {
     params: Vec<u32>,
     params_buffer: wgpu::Buffer,
     pub(super) status: wgpu::Buffer,
-    bind_groups: HashMap<Bindings, wgpu::BindGroup>,
+    bind_groups: FxHashMap<Bindings, wgpu::BindGroup>,
     /// Dispatches that may become one with what follows.
     held: Vec<Dispatch>,
     /// Dispatches of the submission that is being recorded.
@@ -48,7 +53,7 @@ pub(super) struct Recorder {
     /// `None` where the device has none.
     pub(super) clock: Option<Clock>,
     /// Buffers that hosts read, of each size.
-    pub(super) staging: HashMap<u64, Vec<wgpu::Buffer>>,
+    pub(super) staging: FxHashMap<u64, Vec<wgpu::Buffer>>,
 }
 
 impl Recorder {
@@ -68,17 +73,22 @@ impl Recorder {
             params: Vec::with_capacity(DISPATCHES * PARAMS),
             params_buffer: buffer("parameters", (DISPATCHES * STRIDE) as u64, uniform),
             status: buffer("status", STATUS_BYTES, storage | wgpu::BufferUsages::COPY_SRC),
-            bind_groups: HashMap::new(),
+            bind_groups: FxHashMap::default(),
             held: Vec::new(),
             room: FIRST_DISPATCHES,
             submission: 1,
             clock: Clock::new(device, queue, DISPATCHES),
-            staging: HashMap::new(),
+            staging: FxHashMap::default(),
         }
     }
 
     pub(super) fn submission(&self) -> u64 {
         self.submission
+    }
+
+    /// Where the numbers of a submission's dispatches are.
+    pub(super) fn params_buffer(&self) -> &wgpu::Buffer {
+        &self.params_buffer
     }
 
     /// The device is about to have nothing to do.
@@ -120,22 +130,19 @@ impl Recorder {
         is_timed
     }
 
-    /// Gives what is recorded to the queue.
-    pub(super) fn submit(&mut self, gpu: &Gpu) -> Option<wgpu::SubmissionIndex> {
+    /// Sends what is recorded on its way to the queue.
+    pub(super) fn submit(&mut self, gpu: &Gpu) {
         self.pass = None;
-        let mut encoder = self.encoder.take()?;
+        let Some(mut encoder) = self.encoder.take() else { return };
         if let Some(clock) = &mut self.clock {
             clock.end_submission(&gpu.device, &mut encoder);
         }
-        if !self.params.is_empty() {
-            gpu.queue.write_buffer(&self.params_buffer, 0, bytemuck::cast_slice(&self.params));
-            self.params.clear();
-        }
+        let params = std::mem::replace(&mut self.params, Vec::with_capacity(DISPATCHES * PARAMS));
         self.submission += 1;
         // What is held back goes with the next one.
         self.held.iter().for_each(|dispatch| dispatch.used_in(self.submission));
         gpu.counters.submissions.fetch_add(1, Relaxed);
-        Some(gpu.queue.submit([encoder.finish()]))
+        gpu.submissions.commands(encoder, params);
     }
 }
 
@@ -147,8 +154,8 @@ pub(crate) struct Dispatch {
     pub(crate) template: &'static Template,
     pub(crate) types: SmallVec<[BitNetDType; 6]>,
     pub(crate) constants: SmallVec<[u32; 6]>,
-    pub(crate) buffers: SmallVec<[Block; 6]>,
-    pub(crate) params: SmallVec<[u32; PARAMS]>,
+    pub(crate) buffers: SmallVec<[Arc<Block>; 8]>,
+    pub(crate) params: Params,
     pub(crate) workgroups: [u32; 3],
 }
 
@@ -224,12 +231,12 @@ impl Gpu {
         let kernel = self.kernel(dispatch.template, &dispatch.types, &dispatch.constants)?;
         if recorder.params.len() >= recorder.room * PARAMS {
             recorder.submit(self);
-            recorder.room = DISPATCHES;
+            recorder.room = DISPATCHES.min(2 * recorder.room);
         }
         // Also of what was held: a submission may have gone since.
         dispatch.used_in(recorder.submission);
-        let ids = dispatch.buffers.iter().map(|block| block.id);
-        let bindings: Bindings = (kernel.id, ids.collect());
+        let mut bindings: Bindings = (kernel.id, SmallVec::new());
+        dispatch.buffers.iter().for_each(|block| bindings.1.push(block.id));
         if recorder.bind_groups.len() >= BIND_GROUPS {
             recorder.bind_groups.clear();
         }

@@ -21,7 +21,7 @@ impl Gpu {
         Ok(self.storage(block, byte_len))
     }
 
-    fn storage(self: &Arc<Self>, block: Block, byte_len: usize) -> Storage {
+    fn storage(self: &Arc<Self>, block: Arc<Block>, byte_len: usize) -> Storage {
         Storage::Device(Arc::new(GpuBuffer::new(block, byte_len, self.name, self.clone())))
     }
 
@@ -32,12 +32,12 @@ impl Gpu {
         let block = self.allocate_block(bytes.len(), true)?;
         let (words, rest) = bytes.split_at(bytes.len() / 4 * 4);
         if !words.is_empty() {
-            self.queue.write_buffer(&block.buffer, 0, words);
+            self.submissions.write(&block.buffer, 0, words);
         }
         if !rest.is_empty() {
             let mut last = [0; 4];
             last[..rest.len()].copy_from_slice(rest);
-            self.queue.write_buffer(&block.buffer, words.len() as u64, &last);
+            self.submissions.write(&block.buffer, words.len() as u64, &last);
         }
         Ok(self.storage(block, bytes.len()))
     }
@@ -63,7 +63,7 @@ impl Gpu {
         self.check(operation, &[])?;
         let length = bytes.len().next_multiple_of(16) as u64;
         let size = (length + STATUS_BYTES).next_power_of_two();
-        let (staging, submission) = {
+        let staging = {
             let recorder = &mut *lock(&self.recorder);
             self.record_held(recorder)?;
             let staging = recorder.staging.get_mut(&size).and_then(Vec::pop).unwrap_or_else(|| {
@@ -81,9 +81,12 @@ impl Gpu {
                 encoder.copy_buffer_to_buffer(&block.buffer, 0, &staging, 0, whole_words);
             }
             encoder.copy_buffer_to_buffer(&status, 0, &staging, length, STATUS_BYTES);
-            let submission = recorder.submit(self);
+            recorder.submit(self);
             recorder.start_again();
-            (staging, submission)
+            staging
+        };
+        let Some(submission) = self.submissions.last() else {
+            return Err(self.lost(operation, &"the thread of its queue is gone"));
         };
         self.counters.read_backs.fetch_add(1, Relaxed);
         self.keep_kernels();
@@ -92,7 +95,7 @@ impl Gpu {
             // Nobody listens any more when the wait below failed.
             let _ = sender.send(result);
         });
-        let wait = wgpu::PollType::Wait { submission_index: submission, timeout: None };
+        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
         self.device.poll(wait).map_err(|error| self.lost(operation, &error))?;
         match receiver.recv() {
             Ok(Ok(())) => {}
@@ -125,7 +128,7 @@ impl Gpu {
         }
         self.check(operation, &[])?;
         if report[0] != 0 {
-            self.queue.write_buffer(&recorder.status, 0, &[0; STATUS_BYTES as usize]);
+            self.submissions.write(&recorder.status, 0, &[0; STATUS_BYTES as usize]);
             return Err(checks::error(report));
         }
         Ok(())

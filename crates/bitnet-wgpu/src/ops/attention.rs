@@ -2,9 +2,9 @@
 //! reads each key once for all of a tile.
 
 use bitnet_tensor::{BitNetDType, BitNetTensor};
-use smallvec::{SmallVec, smallvec};
+use smallvec::smallvec;
 
-use super::{FUNCTIONS, Plan, Source};
+use super::{FUNCTIONS, Plan, Plans, Source};
 use crate::gpu::{Abilities, Access::*, Template};
 use crate::operand::{count, grid, strides};
 
@@ -81,7 +81,7 @@ pub(super) fn attention(
     [q, k, v]: [&BitNetTensor; 3],
     positions: &BitNetTensor,
     scale: f32,
-) -> Option<SmallVec<[Plan; 2]>> {
+) -> Option<Plans> {
     const F32: BitNetDType = BitNetDType::F32;
     let [batch, tokens, heads, width] = <[usize; 4]>::try_from(&q.shape()[..]).ok()?;
     let [_, capacity, kv_heads, _] = <[usize; 4]>::try_from(&k.shape()[..]).ok()?;

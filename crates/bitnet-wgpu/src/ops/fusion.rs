@@ -294,7 +294,7 @@ fn product(
         (Some(_), Some(_)) => &GATE_PRODUCT_ADD,
     };
     let input = gate.unwrap_or(quantize);
-    let mut buffers: SmallVec<[_; 6]> = smallvec![input.buffers[0].clone()];
+    let mut buffers: SmallVec<[_; 8]> = smallvec![input.buffers[0].clone()];
     let mut types: SmallVec<[_; 6]> = smallvec![input.types[0]];
     for n in 1..5 {
         buffers.push(quantize.buffers[n].clone());

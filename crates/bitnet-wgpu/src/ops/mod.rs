@@ -14,12 +14,14 @@ pub(crate) mod neural;
 pub(crate) mod quantization;
 pub(crate) mod reduction;
 
+use std::sync::Arc;
+
 use bitnet_tensor::ops::Op;
 use bitnet_tensor::{BitNetDType, BitNetTensor, ErrorContext, Result, TensorOpError};
 use smallvec::{SmallVec, smallvec};
 
 use crate::checks;
-use crate::gpu::{Abilities, Block, Dispatch, Gpu, Template};
+use crate::gpu::{Abilities, Block, Dispatch, Gpu, Params, Template};
 use crate::operand::block;
 
 /// Sources that several templates have.
@@ -30,10 +32,8 @@ const STRIDED: &str = include_str!("../shaders/strided.wgsl");
 /// Threads of a workgroup, where a template says no other number.
 const WORKGROUP: u32 = Template::PLAIN.workgroup;
 
-pub(crate) type Params = SmallVec<[u32; 64]>;
-
 /// The kernels of an operation, one after the other.
-pub(crate) type Plans = SmallVec<[Plan; 2]>;
+pub(crate) type Plans = SmallVec<[Plan; 1]>;
 
 /// A kernel with what it is called with. Operands are numbered: first the inputs, then the outputs;
 /// of an operation in place the target is the output.
@@ -131,12 +131,12 @@ impl Plan {
 
     /// Records it.
     pub(crate) fn record(
-        &self,
+        self,
         gpu: &Gpu,
         operation: &'static str,
         inputs: &[&BitNetTensor],
         outputs: &[&BitNetTensor],
-        temporary: Option<&Block>,
+        temporary: Option<&Arc<Block>>,
     ) -> Result<()> {
         debug_assert_eq!(self.operands.len(), self.template.operands.len(), "{operation}");
         debug_assert!(self.template.operands.iter().zip(&self.operands).all(
@@ -146,7 +146,7 @@ impl Plan {
                 _ => !access.writes(),
             }
         ));
-        let blocks = self.operands.iter().map(|&source| match source {
+        let of = |source: Source| match source {
             Source::Input(n) => block(inputs[n]),
             Source::Output(n) => block(outputs[n]),
             Source::Temporary => temporary.ok_or_else(|| {
@@ -155,15 +155,18 @@ impl Plan {
             }),
             Source::Codes(n) => block(inputs[n].packed_parts().map_or(inputs[n], |parts| parts.1)),
             Source::Scales(n) => block(inputs[n].packed_parts().map_or(inputs[n], |parts| parts.2)),
-        });
-        let buffers = blocks.map(|block| block.cloned()).collect::<Result<_>>()?;
+        };
+        let mut buffers = SmallVec::with_capacity(self.operands.len());
+        for &source in &self.operands {
+            buffers.push(of(source)?.clone());
+        }
         let dispatch = Dispatch {
             operation,
             template: self.template,
-            types: self.types.clone(),
-            constants: self.constants.clone(),
+            types: self.types,
+            constants: self.constants,
             buffers,
-            params: self.params.clone(),
+            params: self.params,
             workgroups: self.workgroups,
         };
         gpu.dispatch(dispatch)

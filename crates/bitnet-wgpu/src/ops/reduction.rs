@@ -10,7 +10,7 @@ use bitnet_tensor::{BitNetDType, BitNetTensor, Layout};
 use smallvec::{SmallVec, smallvec};
 
 use super::neural::{all_f32, rows};
-use super::{FUNCTIONS, Params, Plan, STRIDED, Source, Target, WORKGROUP};
+use super::{FUNCTIONS, Params, Plan, Plans, STRIDED, Source, Target, WORKGROUP};
 use crate::gpu::{Access::*, Template};
 use crate::operand::{AXES, Steps, Strided, count, grid};
 
@@ -119,7 +119,7 @@ pub(super) fn reduce(
     op: &Reduce,
     x: &BitNetTensor,
     out: &Target<'_>,
-) -> Option<SmallVec<[Plan; 2]>> {
+) -> Option<Plans> {
     let kind = code(op.kind)?;
     if x.dtype() != BitNetDType::F32 || x.element_count() == 0 {
         return None;

@@ -2,11 +2,11 @@
 
 use bitnet_tensor::ops::ArgExtreme;
 use bitnet_tensor::{BitNetDType, BitNetTensor};
-use smallvec::{SmallVec, smallvec};
+use smallvec::smallvec;
 
-use crate::gpu::{Access::*, Template, is_native};
+use crate::gpu::{Access::*, Params, Template, is_native};
 use crate::operand::{Strided, count, grid, stride};
-use crate::ops::{FUNCTIONS, Params, Plan, STRIDED, Source, Target, WORKGROUP};
+use crate::ops::{FUNCTIONS, Plan, Plans, STRIDED, Source, Target, WORKGROUP};
 
 /// Of all elements, or of every slice of them.
 static ARG_EXTREME: Template = Template {
@@ -61,7 +61,7 @@ pub(in crate::ops) fn arg_extreme(
     op: &ArgExtreme,
     x: &BitNetTensor,
     out: &Target<'_>,
-) -> Option<SmallVec<[Plan; 2]>> {
+) -> Option<Plans> {
     if !is_native(x.dtype()) || x.element_count() == 0 || op.axis >= x.rank() {
         return None;
     }
