@@ -41,6 +41,7 @@ impl<'a, T> Matrix<'a, T> {
     }
 
     /// The matrix whose rows are the columns of this one.
+    #[cfg(target_arch = "x86_64")]
     pub(super) fn transposed(self) -> Self {
         Matrix {
             rows: self.cols,
