@@ -152,6 +152,14 @@ impl MockDevice {
         let memory = Arc::new(Mutex::new(bytes));
         Storage::Device(Arc::new(MockBuffer { device: self.device, byte_len, memory }))
     }
+
+    fn refuse_what_is_lacking(&self, op: &Op, inputs: &[&BitNetTensor]) -> Result<()> {
+        if !lock(&self.state.lacking).contains(&op.name()) {
+            return Ok(());
+        }
+        let context = ErrorContext::new(op.name(), inputs, "the device lacks it");
+        Err(TensorOpError::UnsupportedOperation(context))
+    }
 }
 
 impl fmt::Debug for MockDevice {
@@ -198,6 +206,7 @@ impl Backend for MockDevice {
         inputs: &[&BitNetTensor],
         outputs: &mut [BitNetTensor],
     ) -> Result<()> {
+        self.refuse_what_is_lacking(op, inputs)?;
         let op = op.clone();
         let inputs: Vec<Operand> =
             inputs.iter().map(|input| Operand::of(input)).collect::<Result<_>>()?;
@@ -221,6 +230,7 @@ impl Backend for MockDevice {
         target: &mut BitNetTensor,
         others: &[&BitNetTensor],
     ) -> Result<()> {
+        self.refuse_what_is_lacking(op, others)?;
         let op = op.clone();
         let target = Dense::of(target)?;
         let others: Vec<Operand> =

@@ -79,7 +79,8 @@ impl WgpuBackend {
         in_place: bool,
     ) -> Result<()> {
         let gpu = self.gpu()?;
-        let Some(plans) = plan(op, tensors, in_place) else {
+        let are_visible = tensors.inputs.iter().all(|input| self.is_visible(gpu, input));
+        let Some(plans) = plan(op, tensors, in_place).filter(|_| are_visible) else {
             let reason = "the device has no kernel for these operands";
             let context = ErrorContext::new(op.name(), tensors.inputs, reason);
             return Err(TensorOpError::UnsupportedOperation(context));

@@ -93,18 +93,24 @@ pub(crate) fn apply_out(
     let _span = outputs.first().map(|output| trace_span(&op, output.device()));
     if may_write(&op, inputs, outputs)? {
         let home = registry::entry(outputs[0].device())?;
-        match home.execute(&op, inputs, outputs) {
-            Ok(()) => {
+        let is_done = match home.attempt(&op, inputs, outputs) {
+            Ok(true) => {
                 metrics::record_operation();
                 done(start, &op, home.device(), Execution::Backend, inputs, outputs);
+                true
             }
+            // In parts, or elsewhere.
+            Ok(false) => false,
             Err(refusal) if may_fall_back(&refusal) => {
                 let results = fall_back(&op, inputs, home.device(), refusal, start)?;
                 replace(outputs, results);
+                true
             }
             Err(error) => return Err(error),
+        };
+        if is_done {
+            return finite_check::run(op.name(), inputs, outputs);
         }
-        return finite_check::run(op.name(), inputs, outputs);
     }
     let results = apply(op, inputs)?;
     replace(outputs, results);
@@ -117,8 +123,8 @@ fn replace(outputs: &mut [BitNetTensor], results: Outputs) {
     }
 }
 
-/// Whether the results of `op` can be written over `outputs`: nobody else sees them, they are of
-/// the results' shapes and types, nothing is converted or recorded, and the backend can.
+/// Whether the results of `op` can be written over `outputs`, by a backend that can: nobody else sees
+/// them, they are of the results' shapes and types, and nothing is converted or recorded.
 fn may_write(op: &Op, inputs: &[&BitNetTensor], outputs: &[BitNetTensor]) -> Result<bool> {
     let operation = op.operation();
     let device = common_device(operation, inputs)?;
@@ -132,11 +138,10 @@ fn may_write(op: &Op, inputs: &[&BitNetTensor], outputs: &[BitNetTensor]) -> Res
         return Ok(false);
     }
     let specs = operation.infer(inputs)?;
-    let same = specs.len() == outputs.len()
+    Ok(specs.len() == outputs.len()
         && specs.iter().zip(outputs).all(|(spec, output)| {
             spec.shape == *output.shape() && spec.dtype == output.dtype() && output.grad.is_none()
-        });
-    Ok(same && registry::entry(device)?.supports(&OpDesc { op, inputs }))
+        }))
 }
 
 /// [`apply_one`] that may write the result into `first`, the first operand, when nobody else
@@ -159,20 +164,19 @@ pub(crate) fn apply_assign(
 ) -> Result<()> {
     let op = op.into();
     let start = profiler::start();
-    if !may_reuse(&op, target, others)? {
-        let result = apply_one(op, &with_first(target, others))?;
-        *target = result;
+    if may_reuse(&op, target, others)? && execute_in_place(&op, target, others, start)? {
         return Ok(());
     }
-    execute_in_place(&op, target, others, start)?;
+    let result = apply_one(op, &with_first(target, others))?;
+    *target = result;
     Ok(())
 }
 
-/// Whether `op` can write its result over `first`: nobody else sees it, the result is of its
-/// shape and type, nothing is recorded, and the backend can.
+/// Whether `op` can write its result over `first`, by a backend that can: nobody else sees it, the
+/// result is of its shape and type, and nothing is recorded.
 fn may_reuse(op: &Op, first: &BitNetTensor, others: &[&BitNetTensor]) -> Result<bool> {
     let inputs = with_first(first, others);
-    let device = common_device(op.operation(), &inputs)?;
+    common_device(op.operation(), &inputs)?;
     let simple = op.works_in_place()
         // The check looks at the operands after the result.
         && !finite_check::is_on()
@@ -190,9 +194,8 @@ fn may_reuse(op: &Op, first: &BitNetTensor, others: &[&BitNetTensor]) -> Result<
         return Ok(false);
     }
     let specs = op.operation().infer(&inputs)?;
-    let same = matches!(specs.as_slice(),
-        [spec] if spec.shape == *first.shape() && spec.dtype == first.dtype());
-    Ok(same && registry::entry(device)?.supports(&OpDesc { op, inputs: &inputs }))
+    Ok(matches!(specs.as_slice(),
+        [spec] if spec.shape == *first.shape() && spec.dtype == first.dtype()))
 }
 
 fn with_first<'a>(
@@ -236,7 +239,11 @@ pub(crate) fn apply_in_place(
             );
         }
     }
-    execute_in_place(&op, target, others, start)
+    if execute_in_place(&op, target, others, start)? {
+        return Ok(());
+    }
+    let refusal = not_supported(&op, &with_first(target, others));
+    fall_back_in_place(&op, target, others, refusal, start)
 }
 
 /// Runs `body`, the operations that `name` is composed of, and puts its name and operands into
@@ -249,40 +256,55 @@ pub(crate) fn composed<T>(
     body().map_err(|error| error.inside(name, operands))
 }
 
-/// The operation with the result over its first operand, here or on the next device that can.
+/// The operation with the result over its first operand, here, or elsewhere when this device has no
+/// memory for it; false when it cannot do it.
 fn execute_in_place(
     op: &Op,
     target: &mut BitNetTensor,
     others: &[&BitNetTensor],
     start: Option<Instant>,
-) -> Result<()> {
+) -> Result<bool> {
     let home = registry::entry(target.device())?;
     let _span = trace_span(op, home.device());
-    let is_supported = {
-        let inputs = with_first(target, others);
-        home.supports(&OpDesc { op, inputs: &inputs })
-    };
-    let refusal = if is_supported {
-        home.execute_in_place(op, target, others).err()
-    } else {
-        Some(not_supported(op, &with_first(target, others)))
-    };
-    let (device, execution) = match refusal {
-        None => {
+    match home.attempt_in_place(op, target, others) {
+        Ok(true) => {
             metrics::record_operation();
-            (home.device(), Execution::Backend)
+            done_in_place(start, op, home.device(), Execution::Backend, target, others);
+            Ok(true)
         }
-        Some(refusal) if may_fall_back(&refusal) => {
-            let next = fallback::in_place(op, target, others, refusal)?;
-            (next.device(), Execution::Fallback)
+        Err(refusal) if may_fall_back(&refusal) => {
+            fall_back_in_place(op, target, others, refusal, start).map(|()| true)
         }
-        Some(error) => return Err(error),
-    };
+        other => other,
+    }
+}
+
+/// The same on the next device that can.
+#[cold]
+fn fall_back_in_place(
+    op: &Op,
+    target: &mut BitNetTensor,
+    others: &[&BitNetTensor],
+    refusal: TensorOpError,
+    start: Option<Instant>,
+) -> Result<()> {
+    let next = fallback::in_place(op, target, others, refusal)?;
+    done_in_place(start, op, next.device(), Execution::Fallback, target, others);
+    Ok(())
+}
+
+fn done_in_place(
+    start: Option<Instant>,
+    op: &Op,
+    device: Device,
+    execution: Execution,
+    target: &BitNetTensor,
+    others: &[&BitNetTensor],
+) {
     if start.is_some() {
         let inputs = with_first(target, others);
         done(start, op, device, execution, &inputs, std::slice::from_ref(target));
     }
-    Ok(())
 }
 
 /// A span of `tracing` at its lowest level; no subscriber, or one that asks for less, costs a look at

@@ -2,7 +2,8 @@
 //!
 //! A backend is registered once ([`registry`]); every operation passes through
 //! `dispatch::apply`, which asks [`Backend::supports`] first, decomposes fused operations on
-//! the same device when it must, and falls back to the next device only then.
+//! the same device when it must, and falls back to the next device only then. Where nothing has to be
+//! made for the result, it asks by doing.
 
 mod device_info;
 mod device_memory;
@@ -93,7 +94,8 @@ pub trait Backend: Send + Sync + fmt::Debug {
         measurement::copy_bandwidth(self)
     }
 
-    /// Whether [`execute`](Self::execute) can do this. Pure: the same description, the same answer.
+    /// Whether [`execute`](Self::execute) can do this. Pure: the same description, the same answer;
+    /// executing what is not supported is refused.
     fn supports(&self, desc: &OpDesc<'_>) -> bool;
 
     /// Writes every element of `outputs`: contiguous tensors of the shapes and types that the

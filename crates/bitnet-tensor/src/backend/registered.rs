@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use smallvec::SmallVec;
+
 use super::{Backend, FailureKind, OpDesc, metrics};
 use crate::error::Result;
 use crate::ops::Op;
@@ -84,6 +86,47 @@ impl Registered {
         others: &[&BitNetTensor],
     ) -> Result<()> {
         self.observed(self.backend.execute_in_place(op, target, others))
+    }
+
+    /// [`execute`](Self::execute) by a backend that was not asked whether it can: false when it cannot,
+    /// which is no failure.
+    pub(super) fn attempt(
+        &self,
+        op: &Op,
+        inputs: &[&BitNetTensor],
+        outputs: &mut [BitNetTensor],
+    ) -> Result<bool> {
+        match self.backend.execute(op, inputs, outputs) {
+            Ok(()) => Ok(true),
+            Err(refusal) => self.refused(refusal, &OpDesc { op, inputs }),
+        }
+    }
+
+    /// As [`attempt`](Self::attempt).
+    pub(super) fn attempt_in_place(
+        &self,
+        op: &Op,
+        target: &mut BitNetTensor,
+        others: &[&BitNetTensor],
+    ) -> Result<bool> {
+        match self.backend.execute_in_place(op, target, others) {
+            Ok(()) => Ok(true),
+            Err(refusal) => {
+                let inputs: SmallVec<[&BitNetTensor; 3]> =
+                    std::iter::once(&*target).chain(others.iter().copied()).collect();
+                self.refused(refusal, &OpDesc { op, inputs: &inputs })
+            }
+        }
+    }
+
+    /// False when the backend says so too; refusing what it supports is a failure.
+    #[cold]
+    fn refused(&self, refusal: TensorOpError, desc: &OpDesc<'_>) -> Result<bool> {
+        if matches!(refusal, TensorOpError::UnsupportedOperation(_)) && !self.supports(desc) {
+            return Ok(false);
+        }
+        self.failed(&refusal);
+        Err(refusal)
     }
 
     pub(crate) fn prepare_weight(&self, parts: &[&BitNetTensor]) -> Result<BitNetTensor> {

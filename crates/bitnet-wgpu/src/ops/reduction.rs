@@ -115,11 +115,7 @@ pub(super) fn softmax(x: &BitNetTensor) -> Option<Plan> {
     Some(plan.workgroups(grid(rows, 1)))
 }
 
-pub(super) fn reduce(
-    op: &Reduce,
-    x: &BitNetTensor,
-    out: &Target<'_>,
-) -> Option<Plans> {
+pub(super) fn reduce(op: &Reduce, x: &BitNetTensor, out: &Target<'_>) -> Option<Plans> {
     let kind = code(op.kind)?;
     if x.dtype() != BitNetDType::F32 || x.element_count() == 0 {
         return None;
