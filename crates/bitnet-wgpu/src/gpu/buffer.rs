@@ -40,10 +40,10 @@ impl Block {
         self.last_use.store(submission, Relaxed);
     }
 
-    /// Whether commands that are not submitted yet use it: bytes that the host writes now would be
-    /// seen by them.
-    pub(super) fn is_used_in(&self, submission: u64) -> bool {
-        self.last_use.load(Relaxed) == submission
+    /// Whether commands of that submission or of a later one use it: of such as may not be on their way yet,
+    /// which would see bytes that the host writes now.
+    pub(super) fn is_used_since(&self, submission: u64) -> bool {
+        self.last_use.load(Relaxed) >= submission
     }
 }
 
@@ -143,12 +143,13 @@ impl BufferPool {
         least.checked_next_multiple_of(step.max(SMALLEST))
     }
 
-    /// A block of `class` bytes that waits here. With `untouched_by`, one that no command of that
-    /// submission uses.
-    pub(super) fn take(&self, class: u64, untouched_by: Option<u64>) -> Option<Arc<Block>> {
+    /// A block of `class` bytes that waits here. With `untouched_since`, one that no command of that
+    /// submission or of a later one uses: other threads go on recording.
+    pub(super) fn take(&self, class: u64, untouched_since: Option<u64>) -> Option<Arc<Block>> {
         let state = &mut *lock(&self.state);
         let blocks = state.free.get_mut(&class)?;
-        let free = |block: &Arc<Block>| untouched_by.is_none_or(|now| !block.is_used_in(now));
+        let free =
+            |block: &Arc<Block>| untouched_since.is_none_or(|then| !block.is_used_since(then));
         let block = blocks.iter().rposition(free).map(|place| blocks.swap_remove(place))?;
         state.stats.hits += 1;
         state.stats.cached_bytes -= class;

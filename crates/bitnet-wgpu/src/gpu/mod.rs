@@ -200,8 +200,8 @@ impl Gpu {
                 let most = self.limits.max_buffer_size;
                 refused(format!("{byte_len} bytes on {}: a buffer has at most {most}", self.name))
             })?;
-        let untouched_by = is_fresh.then(|| lock(&self.recorder).submission());
-        if let Some(block) = self.pool.take(class, untouched_by) {
+        let untouched_since = is_fresh.then(|| lock(&self.recorder).submission());
+        if let Some(block) = self.pool.take(class, untouched_since) {
             return Ok(block);
         }
         let buffer = match self.create_buffer(class) {
