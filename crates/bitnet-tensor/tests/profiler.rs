@@ -1,7 +1,7 @@
 //! What a recording holds: every way to execute an operation is a span, with what it did.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bitnet_tensor::backend::profiler::{self, Event, OperationEvent, Peaks, Profile, Profiler};
 use bitnet_tensor::backend::{FailureKind, FallbackPolicy, set_fallback_policy};
@@ -143,5 +143,56 @@ fn one_recording_at_a_time_and_none_when_it_is_over() -> Result<()> {
     assert!(profile.spans().is_empty());
     Random::new(94).floats(&[2])?.exp()?;
     assert!(recorded(|| Ok(()))?.spans().is_empty());
+    Ok(())
+}
+
+#[test]
+fn kernels_are_of_the_recording_in_which_they_were_asked_for() -> Result<()> {
+    let _alone = alone();
+    let (first, second) = (Device::new("mock", 1), Device::new("mock", 2));
+    let short = Duration::from_micros(2);
+    let kernel = |device, name, at| profiler::record_kernel(device, name, 3, at, at, short);
+    let before = Instant::now();
+    kernel(first, "unrecorded", before);
+    let profile = recorded(|| {
+        let now = Instant::now();
+        // Enqueued, or even begun, before the recording was.
+        profiler::record_kernel(first, "enqueued before", 3, before, now, short);
+        kernel(first, "before", before);
+        kernel(first, "fast", now);
+        kernel(second, "slow", now);
+        kernel(second, "slow", now + short);
+        kernel(first, "fast", now);
+        kernel(first, "slow", now);
+        Ok(())
+    })?;
+    kernel(first, "afterwards", Instant::now());
+    assert!(recorded(|| Ok(()))?.kernels().is_empty());
+
+    let kernels = profile.kernels();
+    let names: Vec<&str> = kernels.iter().map(|kernel| kernel.name).collect();
+    assert_eq!(names, ["fast", "slow", "slow", "fast", "slow"]);
+    assert_eq!(kernels[2].start - kernels[1].start, short);
+    assert!(kernels.iter().all(|kernel| kernel.workgroups == 3 && kernel.duration == short));
+    let mut metrics: Vec<_> = profile
+        .kernel_metrics()
+        .iter()
+        .map(|kernel| (kernel.device.index(), kernel.name, kernel.count, kernel.time))
+        .collect();
+    assert!(metrics.is_sorted_by_key(|&(.., time)| std::cmp::Reverse(time)), "{metrics:?}");
+    metrics.sort_unstable();
+    let expected = [(1, "fast", 2, 2 * short), (1, "slow", 1, short), (2, "slow", 2, 2 * short)];
+    assert_eq!(metrics, expected);
+    assert_eq!(profile.covered(), Duration::ZERO, "what devices do is no time of the host");
+
+    let mut json = Vec::new();
+    profile.write_chrome_trace(&mut json).expect("memory");
+    let trace: serde_json::Value = serde_json::from_slice(&json).expect("valid JSON");
+    let events = trace["traceEvents"].as_array().expect("a list");
+    let row = |event: &serde_json::Value| (event["pid"].as_u64(), event["tid"].as_u64());
+    let rows: Vec<_> = events.iter().map(row).collect();
+    assert_eq!(rows, [1, 2, 2, 1, 1].map(|device| (Some(2), Some(device))));
+    assert!(events.iter().all(|event| event["ph"] == "X" && event["dur"] == 2.0));
+    assert!(events.iter().all(|event| event["args"]["workgroups"] == 3));
     Ok(())
 }

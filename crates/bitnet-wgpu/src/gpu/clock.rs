@@ -11,6 +11,7 @@ use bitnet_tensor::backend::profiler;
 struct Timed {
     name: &'static str,
     workgroups: u64,
+    enqueued: Instant,
 }
 
 #[derive(Debug)]
@@ -21,8 +22,8 @@ pub(super) struct Clock {
     nanoseconds_per_tick: f64,
     /// Of the submission that is being recorded.
     dispatches: Vec<Timed>,
-    /// Of those that are on their way.
-    submitted: Vec<(wgpu::Buffer, Vec<Timed>)>,
+    /// Of those that are on their way, by their numbers.
+    submitted: Vec<(u64, wgpu::Buffer, Vec<Timed>)>,
     free: Vec<wgpu::Buffer>,
     dispatches_at_most: usize,
 }
@@ -63,7 +64,7 @@ impl Clock {
     ) -> wgpu::ComputePass<'static> {
         let first = 2 * self.dispatches.len() as u32;
         let workgroups = workgroups.iter().map(|&count| u64::from(count)).product();
-        self.dispatches.push(Timed { name, workgroups });
+        self.dispatches.push(Timed { name, workgroups, enqueued: Instant::now() });
         let writes = wgpu::ComputePassTimestampWrites {
             query_set: &self.queries,
             beginning_of_pass_write_index: Some(first),
@@ -74,9 +75,10 @@ impl Clock {
         encoder.begin_compute_pass(&description).forget_lifetime()
     }
 
-    /// The last commands of a submission.
+    /// The last commands of the submission of that number.
     pub(super) fn end_submission(
         &mut self,
+        number: u64,
         device: &wgpu::Device,
         encoder: &mut wgpu::CommandEncoder,
     ) {
@@ -88,20 +90,25 @@ impl Clock {
         let host = self.free.pop().unwrap_or_else(|| times(device, self.dispatches_at_most, usage));
         encoder.resolve_query_set(&self.queries, 0..2 * count as u32, &self.times, 0);
         encoder.copy_buffer_to_buffer(&self.times, 0, &host, 0, 16 * count as u64);
-        self.submitted.push((host, std::mem::take(&mut self.dispatches)));
+        self.submitted.push((number, host, std::mem::take(&mut self.dispatches)));
     }
 
-    /// Tells the profiler of all submissions, which the device has just executed.
-    pub(super) fn report(&mut self, device: &wgpu::Device, name: Device) {
+    /// Tells the profiler of the submissions up to that number, which the device has executed. What another
+    /// thread submitted since is on its way: its times are not to be touched.
+    pub(super) fn report(&mut self, until: u64, device: &wgpu::Device, name: Device) {
         let now = Instant::now();
-        for (host, _) in &self.submitted {
+        let count = self.submitted.iter().take_while(|&&(number, ..)| number <= until).count();
+        if count == 0 {
+            return;
+        }
+        for (_, host, _) in &self.submitted[..count] {
             // Whether it worked is seen below.
             host.map_async(wgpu::MapMode::Read, .., |_| {});
         }
         // What a lost device did is not told.
         let _ = device.poll(wgpu::PollType::Poll);
         let mut kernels: Vec<(Timed, u64, u64)> = Vec::new();
-        for (host, dispatches) in self.submitted.drain(..) {
+        for (_, host, dispatches) in self.submitted.drain(..count) {
             let Ok(view) = host.get_mapped_range(..) else { continue };
             let (ticks, _) = view.as_chunks::<8>();
             let (spans, _) = ticks.as_chunks::<2>();
@@ -116,9 +123,10 @@ impl Clock {
             Duration::from_nanos((ticks * self.nanoseconds_per_tick) as u64)
         };
         let last = kernels.iter().map(|&(_, _, end)| end).max().unwrap_or(0);
-        for (Timed { name: kernel, workgroups }, begin, end) in kernels {
+        for (Timed { name: kernel, workgroups, enqueued }, begin, end) in kernels {
             if let Some(start) = now.checked_sub(duration(begin, last)) {
-                profiler::record_kernel(name, kernel, workgroups, start, duration(begin, end));
+                let duration = duration(begin, end);
+                profiler::record_kernel(name, kernel, workgroups, enqueued, start, duration);
             }
         }
     }

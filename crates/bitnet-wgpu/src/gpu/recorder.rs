@@ -135,7 +135,7 @@ impl Recorder {
         self.pass = None;
         let Some(mut encoder) = self.encoder.take() else { return };
         if let Some(clock) = &mut self.clock {
-            clock.end_submission(&gpu.device, &mut encoder);
+            clock.end_submission(self.submission, &gpu.device, &mut encoder);
         }
         let params = std::mem::replace(&mut self.params, Vec::with_capacity(DISPATCHES * PARAMS));
         self.submission += 1;

@@ -63,7 +63,7 @@ impl Gpu {
         self.check(operation, &[])?;
         let length = bytes.len().next_multiple_of(16) as u64;
         let size = (length + STATUS_BYTES).next_power_of_two();
-        let staging = {
+        let (staging, own) = {
             let recorder = &mut *lock(&self.recorder);
             self.record_held(recorder)?;
             let staging = recorder.staging.get_mut(&size).and_then(Vec::pop).unwrap_or_else(|| {
@@ -81,9 +81,10 @@ impl Gpu {
                 encoder.copy_buffer_to_buffer(&block.buffer, 0, &staging, 0, whole_words);
             }
             encoder.copy_buffer_to_buffer(&status, 0, &staging, length, STATUS_BYTES);
+            let own = recorder.submission();
             recorder.submit(self);
             recorder.start_again();
-            staging
+            (staging, own)
         };
         let Some(submission) = self.submissions.last() else {
             return Err(self.lost(operation, &"the thread of its queue is gone"));
@@ -121,7 +122,7 @@ impl Gpu {
         staging.unmap();
         let recorder = &mut *lock(&self.recorder);
         if let Some(clock) = &mut recorder.clock {
-            clock.report(&self.device, self.name);
+            clock.report(own, &self.device, self.name);
         }
         if size <= KEPT_STAGING {
             recorder.staging.entry(size).or_default().push(staging);

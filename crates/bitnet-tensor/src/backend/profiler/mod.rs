@@ -201,16 +201,18 @@ pub fn is_recording() -> bool {
     RECORDING.load(Relaxed)
 }
 
-/// A kernel that `device` began at `start`, by its own clock, and executed for `duration`; forgotten when
-/// no recording runs, or when it began before.
+/// A kernel that `device` was asked for at `enqueued`, began at `start`, by its own clock, and executed for
+/// `duration`; forgotten when no recording runs, or when it was asked for or began before.
 pub fn record_kernel(
     device: Device,
     name: &'static str,
     workgroups: u64,
+    enqueued: Instant,
     start: Instant,
     duration: Duration,
 ) {
     if let Some(recorder) = lock().as_mut()
+        && enqueued >= recorder.begun
         && let Some(start) = start.checked_duration_since(recorder.begun)
     {
         recorder.kernels.push(KernelSpan { device, name, workgroups, start, duration });
