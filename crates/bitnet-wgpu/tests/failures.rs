@@ -3,13 +3,17 @@
 mod adapters;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
 
 use bitnet_llm::{LoadOptions, Model, Session};
 use bitnet_tensor::backend::{
     AccelerationMetrics, Backend, FailureKind, FallbackPolicy, registry, set_fallback_policy,
 };
 use bitnet_tensor::{BitNetTensor, Device, Result, TensorOpError};
+
+use bitnet_wgpu::WgpuBackend;
 
 use adapters::each_device;
 
@@ -23,7 +27,7 @@ fn failures_are_errors() {
         set_fallback_policy(FallbackPolicy::Error);
         more_than_a_buffer_holds(device).expect("refused as it should be");
         set_fallback_policy(FallbackPolicy::Silent);
-        loss(device, || backend.destroy().expect("it was open")).expect("recovered");
+        loss(device, || lose_while_others_work(backend)).expect("recovered");
     });
 }
 
@@ -93,6 +97,43 @@ fn more_than_a_buffer_holds(device: Device) -> TestResult {
     }
     assert_eq!(one.add(&one)?.to_vec::<f32>()?, [6.0]);
     Ok(())
+}
+
+/// Destroys the device under threads that upload, compute and read: each is told, and ends.
+fn lose_while_others_work(backend: &WgpuBackend) {
+    const THREADS: usize = 4;
+    let working = Barrier::new(THREADS + 1);
+    let rounds = &|n: usize| -> Result<()> {
+        let mut length = 1000;
+        for round in 0.. {
+            if round == 3 {
+                working.wait();
+            }
+            // Bytes that wait for their turn, and such as do not.
+            length = 41_000 - length;
+            let host = BitNetTensor::full([length], n as f32)?;
+            let x = host.to_device(backend.device())?;
+            let mut sum = x.add(&x)?;
+            for _ in 0..round % 20 {
+                sum = sum.into_add(&x)?;
+            }
+            if round % 3 == 0 {
+                let expected = (2 + round % 20) as f32 * n as f32;
+                assert!(sum.to_vec::<f32>()?.iter().all(|&x| x == expected), "{expected}");
+            }
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let threads = [1, 2, 3, 4].map(|n| scope.spawn(move || rounds(n)));
+        working.wait();
+        thread::sleep(Duration::from_millis(20));
+        backend.destroy().expect("it was open");
+        for thread in threads {
+            let error = thread.join().expect("no panic").expect_err("the device is lost");
+            assert_eq!(error.failure(), Some(FailureKind::DeviceLost), "{error}");
+        }
+    });
 }
 
 const IDS: [u32; 4] = [1, 403, 2501, 7];

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use bitnet_tensor::Device;
 use bitnet_tensor::backend::profiler;
 
+use super::fault;
+
 /// What is known of a dispatch before it is executed.
 #[derive(Debug, Clone, Copy)]
 struct Timed {
@@ -106,7 +108,7 @@ impl Clock {
             host.map_async(wgpu::MapMode::Read, .., |_| {});
         }
         // What a lost device did is not told.
-        let _ = device.poll(wgpu::PollType::Poll);
+        let _ = fault::poll(device, wgpu::PollType::Poll);
         let mut kernels: Vec<(Timed, u64, u64)> = Vec::new();
         for (_, host, dispatches) in self.submitted.drain(..count) {
             let Ok(view) = host.get_mapped_range(..) else { continue };

@@ -1,5 +1,6 @@
 //! What went wrong on a device while nobody was waiting for it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bitnet_tensor::{BitNetTensor, Device, ErrorContext, Result, TensorOpError};
@@ -30,6 +31,11 @@ impl Faults {
         faults
     }
 
+    /// The device is gone, before the driver says so.
+    pub(super) fn lose(&self, reason: &str) {
+        self.lost.get_or_init(|| reason.to_owned());
+    }
+
     /// # Errors
     /// That the device is lost, every time; what it refused, once.
     pub(super) fn check(
@@ -48,5 +54,18 @@ impl Faults {
                 Err(TensorOpError::BackendError(ErrorContext::new(operation, inputs, reason)))
             }
         }
+    }
+}
+
+/// Hears what the driver has to say, after having waited for what `how` names.
+///
+/// # Errors
+/// When it cannot be waited for. `wgpu` panics where the driver says that the device is lost: this is told
+/// as the other errors are.
+pub(super) fn poll(device: &wgpu::Device, how: wgpu::PollType) -> std::result::Result<(), String> {
+    match catch_unwind(AssertUnwindSafe(|| device.poll(how))) {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("the driver does not answer any more".to_owned()),
     }
 }

@@ -237,17 +237,25 @@ impl Gpu {
         lock(&self.recorder).forget_buffers();
         self.pool.trim();
         // Buffers are destroyed when the device is polled.
-        self.device.poll(wgpu::PollType::Poll).map_err(|error| self.lost("release", &error))?;
+        fault::poll(&self.device, wgpu::PollType::Poll)
+            .map_err(|error| self.lost("release", &error))?;
         Ok(())
     }
 
     /// Gives the device up, as when a driver takes it away.
     pub(crate) fn destroy(&self) {
+        // The driver says so when it has nothing left to do and is asked; other threads are refused now.
+        self.faults.lose("it was given up");
         self.device.destroy();
     }
 
-    fn lost(&self, operation: &'static str, reason: &dyn std::fmt::Display) -> TensorOpError {
-        TensorOpError::device_lost(self.name, operation, &[], reason)
+    /// It cannot be waited for: why, in the driver's own words where it has said so, else that it is lost.
+    fn lost(&self, operation: &'static str, reason: &str) -> TensorOpError {
+        if let Err(error) = self.check(operation, &[]) {
+            return error;
+        }
+        self.faults.lose(reason);
+        TensorOpError::device_lost(self.name, operation, &[], &reason)
     }
 
     /// The error of a device that is lost, or that refused something that was recorded.
@@ -256,7 +264,7 @@ impl Gpu {
         check().map_err(|refusal| {
             // What is refused because the device is gone is heard of first, the loss when it is asked.
             // There is nothing to do about an error of asking.
-            let _ = self.device.poll(wgpu::PollType::Poll);
+            let _ = fault::poll(&self.device, wgpu::PollType::Poll);
             check().err().unwrap_or(refusal)
         })
     }

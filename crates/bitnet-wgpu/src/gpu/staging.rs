@@ -8,7 +8,7 @@ use bitnet_tensor::memory::HybridMemoryPool;
 use bitnet_tensor::{DeviceBuffer, ErrorContext, HostBuffer, Result, Storage, TensorOpError};
 
 use super::recorder::STATUS_BYTES;
-use super::{Block, Gpu, GpuBuffer, lock};
+use super::{Block, Gpu, GpuBuffer, fault, lock};
 use crate::checks;
 
 /// Buffers for reading that are kept: a token's logits fit.
@@ -87,7 +87,7 @@ impl Gpu {
             (staging, own)
         };
         let Some(submission) = self.submissions.last() else {
-            return Err(self.lost(operation, &"the thread of its queue is gone"));
+            return Err(self.lost(operation, "the thread of its queue is gone"));
         };
         self.counters.read_backs.fetch_add(1, Relaxed);
         self.keep_kernels();
@@ -97,21 +97,20 @@ impl Gpu {
             let _ = sender.send(result);
         });
         let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
-        self.device.poll(wait).map_err(|error| self.lost(operation, &error))?;
+        fault::poll(&self.device, wait).map_err(|error| self.lost(operation, &error))?;
+        // The driver's own words come first, where it has said why.
+        let unreadable = |reason: String| {
+            let reason = format!("its memory cannot be read: {reason}");
+            let error = TensorOpError::BackendError(ErrorContext::new(operation, &[], reason));
+            self.check(operation, &[]).err().unwrap_or(error)
+        };
         match receiver.recv() {
             Ok(Ok(())) => {}
-            // The driver's own words come first, where it has said why.
-            failed => {
-                self.check(operation, &[])?;
-                let reason = format!("its memory cannot be read: {failed:?}");
-                let context = ErrorContext::new(operation, &[], reason);
-                return Err(TensorOpError::BackendError(context));
-            }
+            failed => return Err(unreadable(format!("{failed:?}"))),
         }
         let report = {
-            let view = staging.slice(..).get_mapped_range().map_err(|error| {
-                TensorOpError::BackendError(ErrorContext::new(operation, &[], error.to_string()))
-            })?;
+            let view = staging.slice(..).get_mapped_range();
+            let view = view.map_err(|error| unreadable(error.to_string()))?;
             bytes.copy_from_slice(&view[..bytes.len()]);
             let word = |place: usize| {
                 let start = length as usize + 4 * place;
