@@ -228,7 +228,7 @@ impl Session {
 }
 
 fn working_memory(model: &Model, capacity: usize) -> Result<(KvCache, Activations)> {
-    Ok((model.new_cache(capacity)?, Activations::new(model.device())?))
+    Ok((model.new_cache(1, capacity)?, Activations::new(model.device())?))
 }
 
 /// The model to go on with after `error`.

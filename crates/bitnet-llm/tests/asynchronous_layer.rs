@@ -78,7 +78,7 @@ fn a_layer_and_a_model_read_nothing_back() -> Outcome {
 
     // From token ids to logits, through all layers.
     let logits = |model: &Model, device: Device, mock: Option<&MockDevice>| {
-        let mut cache = model.new_cache(8)?;
+        let mut cache = model.new_cache(1, 8)?;
         let mut activations = Activations::new(device)?;
         let mut random = Random::new(71);
         let mut outputs = Vec::new();

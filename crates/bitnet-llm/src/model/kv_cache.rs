@@ -58,6 +58,11 @@ impl KvCache {
         Ok(())
     }
 
+    /// How many sequences it is for.
+    pub fn sequences(&self) -> usize {
+        self.layers.first().map_or(0, |layer| layer.keys.shape()[0])
+    }
+
     /// The most tokens of a sequence.
     pub fn capacity(&self) -> usize {
         self.capacity

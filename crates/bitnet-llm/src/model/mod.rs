@@ -271,13 +271,13 @@ impl Model {
         self.device
     }
 
-    /// An empty cache for one sequence of up to `capacity` tokens.
+    /// An empty cache for `sequences` sequences of up to `capacity` tokens each.
     ///
     /// # Errors
     /// When memory cannot be had.
-    pub fn new_cache(&self, capacity: usize) -> Result<KvCache> {
+    pub fn new_cache(&self, sequences: usize, capacity: usize) -> Result<KvCache> {
         let config = &self.config;
-        let shape = [1, capacity, config.num_key_value_heads, config.head_dim];
+        let shape = [sequences, capacity, config.num_key_value_heads, config.head_dim];
         Ok(KvCache::new(config.num_hidden_layers, shape, self.device)?)
     }
 }

@@ -69,7 +69,7 @@ fn the_sparsity_of_the_down_projections_inputs() -> Result<(), Box<dyn std::erro
     let decoder = model.decoder();
     let width = decoder.layers[0].feed_forward.width;
     let mut counts: Vec<Counts> = decoder.layers.iter().map(|_| Counts::new(width)).collect();
-    let mut cache = model.new_cache(TOKENS)?;
+    let mut cache = model.new_cache(1, TOKENS)?;
     cache.reserve(tokens.len())?;
     let mut activations = Activations::new(model.device())?;
     for (position, &token) in tokens.iter().enumerate() {

@@ -4,6 +4,7 @@
 //! `operations` holds each operation against them, and `report` is all of it, `page` the same with plots;
 //! `regress` compares two, `peers` runs other programs in turn with this one.
 
+mod batches;
 mod kernels;
 mod machine;
 mod measurement;
@@ -60,6 +61,7 @@ const PEER_TIMEOUT: u64 = 1800;
 Examples:
   bitnet bench --threads 1
   bitnet bench --synthetic bitnet-2b-4t --prompt-tokens 128 --gen-tokens 32 --profile --json
+  bitnet bench --synthetic bitnet-2b-4t --batch 2,4,8,16
   bitnet bench --repeat 6 --profile --html speed.html
   bitnet bench --synthetic bitnet-2b-4t --compare --peer ik_llama.cpp=path/to/llama-bench
   bitnet bench --repeat 6 --json > before.json; bitnet bench regress before.json"
@@ -91,6 +93,10 @@ struct Options {
     /// Tokens to generate
     #[arg(long, short, value_name = "N", default_value_t = 64, value_parser = positive)]
     gen_tokens: usize,
+
+    /// Generate for as many sequences at once too, each after a prompt of its own: --batch 2,4,8,16
+    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = batches::sequences)]
+    batch: Vec<usize>,
 
     /// Repetitions that count; an interval of 95 % takes six
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = positive)]
@@ -165,6 +171,7 @@ impl Options {
             synthetic: settings.synthetic,
             prompt_tokens: settings.prompt_tokens,
             gen_tokens: settings.gen_tokens,
+            batch: Vec::new(),
             repeat: settings.repeat,
             warmup: settings.warmup,
             profile: settings.profile,
@@ -234,6 +241,7 @@ fn measure(options: &Options) -> Result<Report> {
             (speed, beside)
         }
     };
+    let batches = batches::measure(&model, workload, &options.batch, quiet)?;
     let recordings = match options.profile {
         true => speed::record(&model, workload)?,
         false => Vec::new(),
@@ -242,7 +250,7 @@ fn measure(options: &Options) -> Result<Report> {
     let memory_pool = HybridMemoryPool::global().stats();
 
     let kv_bytes_per_position: usize = {
-        let mut cache = model.new_cache(1)?;
+        let mut cache = model.new_cache(1, 1)?;
         let layers = cache.layers_mut().iter();
         layers.map(|layer| layer.keys().byte_size() + layer.values().byte_size()).sum()
     };
@@ -288,6 +296,7 @@ fn measure(options: &Options) -> Result<Report> {
         decode: speed.decode,
         peers: beside,
         settings: settings(options, device),
+        batches,
         machine,
         recorded: recordings
             .last()

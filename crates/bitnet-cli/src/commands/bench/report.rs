@@ -8,6 +8,7 @@ use bitnet::tensor::backend::metrics::FallbackCount;
 use bitnet::tensor::memory::MemoryStats;
 use serde::{Deserialize, Serialize};
 
+use super::batches::{self, BatchReport};
 use super::kernels::{self, KernelReport};
 use super::machine::Machine;
 use super::measurement::{Interval, Measurement};
@@ -68,6 +69,9 @@ pub(super) struct Report {
     pub(super) prefill: Measurement,
     /// Tokens per second of generating.
     pub(super) decode: Measurement,
+    /// Generating for several sequences at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) batches: Vec<BatchReport>,
     pub(super) machine: Machine,
     /// Other programs that ran in turn with this one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -114,6 +118,10 @@ impl Report {
         };
         line("prefill", speed(&self.prefill, self.prompt_tokens));
         line("decode", speed(&self.decode, self.gen_tokens));
+        text += &batches::text(&self.batches, self.decode.median);
+        let mut line = |label: &str, value: String| {
+            let _ = writeln!(text, "  {label:<17} {value}");
+        };
         let bytes = |count: u64| output::bytes(count);
         line(
             "bytes per token",
@@ -186,7 +194,7 @@ fn peers_text(peers: &[PeerReport]) -> String {
 }
 
 /// What is known of a median's true value, in a clause.
-fn interval(measurement: &Measurement) -> String {
+pub(super) fn interval(measurement: &Measurement) -> String {
     let interval = &measurement.interval;
     if interval.confidence == 0.0 {
         return String::new();

@@ -80,22 +80,22 @@ fn repetition(
 ) -> Result<(Duration, Duration)> {
     session.truncate(0);
     let begun = Instant::now();
-    let mut id = best(&session.read(prompt)?)?;
+    let mut id = best(&session.read(prompt)?)?[0];
     let read = begun.elapsed();
     for _ in 0..gen_tokens {
-        id = best(&session.read(&[id])?)?;
+        id = best(&session.read(&[id])?)?[0];
     }
     Ok((read, begun.elapsed() - read))
 }
 
-/// The most likely token.
-fn best(logits: &BitNetTensor) -> Result<u32> {
+/// The most likely token of each sequence.
+pub(super) fn best(logits: &BitNetTensor) -> Result<Vec<u32>> {
     let _span = profiler::scope("sample");
-    Ok(logits.argmax(-1, false)?.to_vec::<i64>()?[0] as u32)
+    Ok(logits.argmax(-1, false)?.to_vec::<i64>()?.into_iter().map(|id| id as u32).collect())
 }
 
 /// Token ids as from a generator with a fixed seed (Knuth's MMIX linear congruential one).
-fn random_ids(vocab_size: usize, count: usize) -> Vec<u32> {
+pub(super) fn random_ids(vocab_size: usize, count: usize) -> Vec<u32> {
     let mut state = SEED;
     let next = || {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
