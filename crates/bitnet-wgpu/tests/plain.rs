@@ -2,6 +2,7 @@
 //! adapter can run them, few would without being asked. A process of its own: a device is registered once.
 
 mod adapters;
+mod chains;
 #[path = "../../bitnet-llm/tests/golden/comparison.rs"]
 #[allow(dead_code, reason = "other tests compare more")]
 mod comparison;
@@ -30,6 +31,16 @@ fn cases_of_rows_agree() {
         let sources = backend.kernel_sources();
         assert!(sources.iter().all(|source| !source.contains("subgroupAdd")));
         translation::translate_all(sources);
+    });
+}
+
+#[test]
+fn chains_agree() {
+    each_plain_device(|backend| {
+        chains::rows_and_products(backend);
+        chains::heads(backend);
+        chains::other_chains(backend);
+        translation::translate_all(backend.kernel_sources());
     });
 }
 

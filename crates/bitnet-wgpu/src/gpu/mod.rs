@@ -115,7 +115,9 @@ impl Gpu {
         }
         let limits = adapter.limits();
         let has_subgroups = features.contains(wgpu::Features::SUBGROUP);
-        let subgroup = if has_subgroups { adapter.get_info().subgroup_min_size } else { 0 };
+        let least = adapter.get_info().subgroup_min_size;
+        // Smaller ones would have more to tell each other than kernels have room for.
+        let subgroup = if has_subgroups && least >= 4 { least } else { 0 };
         let fusion = Some(fusion).filter(|fusion| {
             limits.max_compute_invocations_per_workgroup >= fusion.workgroup
                 && limits.max_storage_buffers_per_shader_stage >= fusion.buffers

@@ -360,8 +360,10 @@ fn product(
 /// Whether a product of one token, a rotation and two writings are of the product's rows, one head after
 /// the other.
 fn is_of_heads(held: &[Dispatch]) -> bool {
-    let [_, product, rotate, keys, values, ..] = held else { return false };
+    let [quantize, product, rotate, keys, values, ..] = held else { return false };
     let (rows, width) = (product.params[2], rotate.params[4]);
+    // Results of a workgroup lie beside the codes.
+    let results = 4 * ROW_WORKGROUP / product.constants[2];
     let is_written = |write: &Dispatch| {
         write.params[1] == write.params[4] * width
             && write.params[5] == width
@@ -369,7 +371,8 @@ fn is_of_heads(held: &[Dispatch]) -> bool {
             && write.params[14..16] == [width, 1]
             && write.params[16] == rotate.params[10]
     };
-    width.is_multiple_of(2)
+    quantize.params[3] + results <= MOST_FEATURES
+        && width.is_multiple_of(2)
         && rows.is_multiple_of(width)
         && rotate.params[1] == rotate.params[3] * width
         && rotate.params[1] <= rows

@@ -28,6 +28,11 @@ fn translate(source: &str) -> Result<(), String> {
     let module = naga::front::wgsl::parse_str(source).map_err(|e| e.emit_to_string(source))?;
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::all());
     let info = validator.validate(&module).map_err(|error| format!("{error:?}"))?;
+    // The driver is not asked how much memory its workgroups have: this is what all have.
+    let bytes = shared_bytes(&module)?;
+    if source.contains("row_codes") && bytes > 16 << 10 {
+        return Err(format!("{bytes} bytes of shared memory"));
+    }
     for lang_version in [(2, 4), (3, 0)] {
         let options =
             msl::Options { lang_version, fake_missing_bindings: true, ..Default::default() };
@@ -50,4 +55,13 @@ fn translate(source: &str) -> Result<(), String> {
         .map_err(|error| format!("HLSL: {error}"))?;
     assert!(text.contains("numthreads"), "{text}");
     Ok(())
+}
+
+/// Bytes that the threads of a workgroup share.
+fn shared_bytes(module: &naga::Module) -> Result<u32, String> {
+    let mut layouts = naga::proc::Layouter::default();
+    layouts.update(module.to_ctx()).map_err(|error| format!("{error:?}"))?;
+    let shared = module.global_variables.iter().map(|(_, variable)| variable);
+    let shared = shared.filter(|variable| variable.space == naga::AddressSpace::WorkGroup);
+    Ok(shared.map(|variable| layouts[variable.ty].size).sum())
 }
