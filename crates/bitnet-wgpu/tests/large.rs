@@ -6,6 +6,7 @@ use adapters::each_device;
 use bitnet_tensor::backend::{AccelerationMetrics, Backend};
 use bitnet_tensor::ops::UnaryKind;
 use bitnet_tensor::{BitNetDType, BitNetTensor, Device, Result};
+use bitnet_testkit::Random;
 use bitnet_testkit::conformance::UNARY;
 
 /// Small integers: sums of them are exact in any order.
@@ -166,5 +167,176 @@ fn functions_of_numbers_of_all_sizes_are_close_to_those_of_the_cpu() {
             println!("{} {kind:?}: {distance} units at {x:e}", backend.device());
             assert!(distance <= 2, "{kind:?}: {distance} units at {x:e}");
         }
+    });
+}
+
+/// The places of the largest and the smallest along an axis, one beside the other.
+fn places(x: &BitNetTensor, axis: isize) -> Result<Vec<i64>> {
+    let largest = x.argmax(axis, false)?.to_vec::<i64>()?;
+    Ok([largest, x.argmin(axis, true)?.to_vec::<i64>()?].concat())
+}
+
+/// On every device what the CPU finds, without its help.
+fn assert_places(x: &BitNetTensor, axis: isize, what: &str) {
+    let expected = places(x, axis).expect("computed");
+    each_device(|backend| {
+        let before = AccelerationMetrics::snapshot();
+        let found = x.to_device(backend.device()).and_then(|x| places(&x, axis)).expect("computed");
+        assert_eq!(found, expected, "{what} on {}", backend.device());
+        assert_eq!(AccelerationMetrics::snapshot().since(&before).fallbacks, 0, "{what}");
+    });
+}
+
+/// Small distinct numbers but for these, at their places.
+fn with(count: usize, special: &[(usize, f32)]) -> BitNetTensor {
+    let mut line: Vec<f32> = (0..count).map(|n| (n * 7919 % count) as f32 / count as f32).collect();
+    special.iter().for_each(|&(place, value)| line[place] = value);
+    BitNetTensor::from_vec(line, [count]).expect("memory")
+}
+
+#[test]
+fn the_first_of_equals_and_of_nan_is_found_in_any_slice() {
+    // One workgroup, two slices, a vocabulary, as many slices as there can be and more elements than such.
+    for count in [2048, 2049, 5_000, 128_256, 524_289, 1_000_000] {
+        let last = count - 1;
+        let nan = f32::NAN;
+        let cases: [&[(usize, f32)]; 9] = [
+            &[],
+            &[(last, 2.0)],
+            &[(300, 2.0), (1999, 2.0), (256, 2.0), (last, 2.0), (7, -2.0), (last - 1, -2.0)],
+            &[(last, 2.0), (last - 255, 2.0), (last - 256, -2.0), (last - 1, -2.0)],
+            &[(3, f32::INFINITY), (900, f32::NEG_INFINITY), (last, nan)],
+            &[(last, nan), (1500, nan), (1400, f32::INFINITY)],
+            &[(600, nan), (599, -nan), (1, 9.0), (last, nan)],
+            &[(5, -0.0), (6, 0.0), (last, -0.0)],
+            &[(1100, -1e-40), (1700, -1.1e-40), (12, 1e-45)],
+        ];
+        for (n, special) in cases.iter().enumerate() {
+            assert_places(&with(count, special), 0, &format!("case {n} of {count}"));
+        }
+    }
+    let all_nan = BitNetTensor::full([5_000], f32::NAN).expect("memory");
+    assert_places(&all_nan, 0, "nothing but NaN");
+    let equal = BitNetTensor::full([70_000], -3.5f32).expect("memory");
+    assert_places(&equal, 0, "nothing but equals");
+}
+
+#[test]
+fn places_are_found_along_any_axis_and_in_integers() {
+    let mut random = Random::new(24);
+    for shape in [[3, 5_000], [63, 2_500], [64, 2_500], [1, 128_256]] {
+        for dtype in [BitNetDType::F32, BitNetDType::F16, BitNetDType::I32, BitNetDType::U32] {
+            let x = random.tensor(dtype, &shape).expect("memory");
+            assert_places(&x, 1, &format!("{dtype} {shape:?}"));
+            let turned = x.transpose(0, 1).and_then(|x| x.copy()).expect("memory");
+            assert_places(&turned, 0, &format!("{dtype} {shape:?}, the first axis"));
+        }
+        // Few values, and so many of each.
+        for dtype in [BitNetDType::U8, BitNetDType::I8, BitNetDType::Bool] {
+            let x = random.tensor(dtype, &shape).expect("memory");
+            assert_places(&x, 1, &format!("{dtype} {shape:?}"));
+        }
+    }
+    // As it lies: every other one, from the end, of the middle axis.
+    let x = random.floats(&[2, 6_000, 3]).expect("memory");
+    let find = |device: Device| -> Result<Vec<i64>> {
+        let x = x.to_device(device)?.slice(1, 17, 2_950, 2)?.flip(&[1])?;
+        let (turned, part) = (x.transpose(0, 2)?, x.narrow(2, 1, 1)?);
+        Ok([places(&x, 1)?, places(&turned, 1)?, places(&part, 1)?].concat())
+    };
+    let expected = find(Device::CPU).expect("computed");
+    each_device(|backend| assert_eq!(find(backend.device()).expect("computed"), expected));
+}
+
+/// Numerators and denominators at which a quotient is hard to round: exact ones, halves between two floats,
+/// powers of two and what is next to them, the ends of the range; then any bits.
+fn hard_quotients() -> (Vec<f32>, Vec<f32>) {
+    let mut random = Random::new(25);
+    let (mut above, mut below) = (Vec::new(), Vec::new());
+    let mut pair = |a: f32, b: f32| {
+        above.push(a);
+        below.push(b);
+    };
+    let edges: Vec<f32> = [
+        0x0000_0000,
+        0x0000_0001,
+        0x0000_0002,
+        0x0000_0003,
+        0x0040_0000,
+        0x007f_ffff,
+        0x0080_0000,
+        0x0080_0001,
+        0x00ff_ffff,
+        0x0100_0000,
+        0x3f7f_ffff,
+        0x3f80_0000,
+        0x3f80_0001,
+        0x3fff_ffff,
+        0x4000_0000,
+        0x4040_0000,
+        0x40a0_0000,
+        0x7e7f_ffff,
+        0x7e80_0000,
+        0x7f00_0000,
+        0x7f7f_fffe,
+        0x7f7f_ffff,
+        0x7f80_0000,
+        0x7f80_0001,
+        0x7fc0_0000,
+    ]
+    .into_iter()
+    .flat_map(|bits: u32| [f32::from_bits(bits), f32::from_bits(bits | 0x8000_0000)])
+    .collect();
+    for &a in &edges {
+        edges.iter().for_each(|&b| pair(a, b));
+    }
+    let float = |bits: u64| f32::from_bits(bits as u32);
+    for _ in 0..1_000_000 {
+        let bits = random.bits();
+        pair(float(bits), float(bits >> 32));
+    }
+    // Of one exponent or nearly, so that no quotient is lost.
+    let near_one = |bits: u64| float(bits & 0x807f_ffff | (126 + (bits >> 24 & 3)) << 23);
+    for _ in 0..1_000_000 {
+        let bits = random.bits();
+        let (b, q) = (near_one(bits), near_one(bits >> 32));
+        // What lies beside the product of both has quotients beside q; exact where both have few digits.
+        let short = |x: f32| float(u64::from(x.to_bits() & 0xffff_f800));
+        pair(short(b) * short(q), short(b));
+        for a in [b * q, (b * q).next_up(), (b * q).next_down()] {
+            pair(a, b);
+        }
+        // Beside a power of two.
+        pair(b.next_up(), b);
+        pair(b.next_down(), 2.0 * b);
+    }
+    // Quotients that are not normal, whose rounding is at another digit.
+    for _ in 0..500_000 {
+        let bits = random.bits();
+        let power =
+            |bits: u64, most: u64| float(bits & 0x807f_ffff | (1 + (bits >> 23 & 63) % most) << 23);
+        pair(power(bits, 30), near_one(bits >> 32) * 16.0);
+    }
+    (above, below)
+}
+
+#[test]
+fn quotients_are_rounded_as_the_cpu_does() {
+    let (above, below) = hard_quotients();
+    let on = |x: &[f32], device: Device| BitNetTensor::from_slice(x, [x.len()])?.to_device(device);
+    each_device(|backend| {
+        let device = backend.device();
+        let divide =
+            || -> Result<Vec<f32>> { on(&above, device)?.div(&on(&below, device)?)?.to_vec() };
+        let before = AccelerationMetrics::snapshot();
+        let found = divide().expect("computed");
+        assert_eq!(AccelerationMetrics::snapshot().since(&before).fallbacks, 0);
+        for ((&a, &b), &got) in above.iter().zip(&below).zip(&found) {
+            let want = a / b;
+            let is_right = got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan();
+            // The kernel has operands and result as integers: no driver takes the smallest for zeros.
+            assert!(is_right, "{a:e} / {b:e}: {got:e}, want {want:e} on {device}");
+        }
+        println!("{device}: {} quotients", found.len());
     });
 }
