@@ -37,7 +37,7 @@ fn threads_do_not_see_what_others_write() {
     each_device(|backend| {
         thread::scope(|scope| {
             for thread in 0..THREADS {
-                scope.spawn(move || rounds(backend.device(), thread, 400).expect("computed"));
+                scope.spawn(move || rounds(backend.device(), thread, 200).expect("computed"));
             }
         });
     });
