@@ -57,24 +57,28 @@ impl Gpu {
         if let Some(kernel) =
             self.kernels.read().unwrap_or_else(PoisonError::into_inner).get(&variant)
         {
-            return Ok(kernel.clone());
+            return kernel.clone();
         }
         let mut kernels = self.kernels.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(kernel) = kernels.get(&variant) {
-            return Ok(kernel.clone());
+            return kernel.clone();
         }
-        let kernel = Arc::new(self.compile(template, &variant, kernels.len() as u64)?);
+        let kernel = self.compile(template, &variant, kernels.len() as u64)?.map(Arc::new);
         kernels.insert(variant, kernel.clone());
-        Ok(kernel)
+        kernel
     }
 
     /// The sources of all kernels that were compiled.
     pub(crate) fn sources(&self) -> Vec<String> {
         let kernels = self.kernels.read().unwrap_or_else(PoisonError::into_inner);
-        kernels.values().map(|kernel| kernel.source.clone()).collect()
+        kernels.values().flatten().map(|kernel| kernel.source.clone()).collect()
     }
 
-    fn compile(&self, template: &Template, variant: &Variant, id: u64) -> Result<Kernel> {
+    /// The kernel, or that the driver refuses it.
+    ///
+    /// # Errors
+    /// What is no fault of the kernel: the device is lost, or has refused earlier work.
+    fn compile(&self, template: &Template, variant: &Variant, id: u64) -> Result<Result<Kernel>> {
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let source = template.source(variant, self.subgroup > 0);
         let description = wgpu::ShaderModuleDescriptor {
@@ -129,13 +133,41 @@ impl Gpu {
             cache: self.cache.as_ref().map(|cache| &cache.pipelines),
         });
         match pollster::block_on(scope.pop()) {
-            None => Ok(Kernel { source, pipeline, layout, id }),
+            None => Ok(Ok(Kernel { source, pipeline, layout, id })),
             Some(error) => {
                 self.check(template.name, &[])?;
                 let reason =
                     format!("the kernel {} is refused by {}: {error}", template.name, self.name);
-                Err(TensorOpError::BackendError(ErrorContext::new(template.name, &[], reason)))
+                Ok(Err(TensorOpError::BackendError(ErrorContext::new(template.name, &[], reason))))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bitnet_tensor::Device;
+
+    use super::*;
+    use crate::adapter;
+    use crate::gpu::{Fusion, Kernels};
+
+    static BROKEN: Template =
+        Template { name: "broken", body: "fn main() { nothing(); }", ..Template::PLAIN };
+
+    #[test]
+    fn a_kernel_is_refused_once_and_told_always() {
+        let (continues, combine) = (|_: &[_], _: &_| false, |_: &[_]| None);
+        let fusion = Fusion { workgroup: 1, buffers: 1, continues, combine };
+        for found in adapter::find() {
+            let name = Device::new("refusing", 0);
+            let gpu = Gpu::open(&found.adapter, name, Kernels::Best, fusion).expect("opened");
+            let refused = || gpu.kernel(&BROKEN, &[], &[]).expect_err("it is broken").to_string();
+            let first = refused();
+            assert!(first.contains("the kernel broken is refused"), "{first}");
+            assert_eq!(gpu.kernels.read().expect("no panic").len(), 1, "it is compiled again");
+            assert_eq!(refused(), first);
+            assert!(gpu.sources().is_empty());
         }
     }
 }

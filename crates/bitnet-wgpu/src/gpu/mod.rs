@@ -45,7 +45,8 @@ pub(crate) struct Gpu {
     subgroup: u32,
     /// Whether kernels can use matrix units.
     cooperative: bool,
-    kernels: RwLock<FxHashMap<Variant, Arc<Kernel>>>,
+    /// Those that the driver refused among them: nobody waits for that twice.
+    kernels: RwLock<FxHashMap<Variant, Result<Arc<Kernel>>>>,
     /// `None` where nothing is kept from run to run.
     cache: Option<KernelCache>,
     faults: Arc<Faults>,
