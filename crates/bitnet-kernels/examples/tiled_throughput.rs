@@ -30,7 +30,9 @@ fn main() {
             output_head(cpu);
             for encoding in TileEncoding::ALL {
                 println!("{cpu}, {encoding:?}");
-                decode(cpu, encoding);
+                for tokens in [1, 2, 4, 8, 12, 16, 24] {
+                    decode(cpu, encoding, tokens);
+                }
                 for (rows, cols) in SHAPES {
                     let batches: &[usize] = match cpu.isa() {
                         Isa::Scalar | Isa::Sse41 | Isa::Avx2 | Isa::Neon => &[1, 4, 128],
@@ -57,15 +59,15 @@ fn read_memory() {
     println!("read of memory          {:6.1} GB/s", STREAM_BYTES as f64 / time / 1e9);
 }
 
-/// One token against as many matrices as exceed the caches, in turn.
-fn decode(cpu: Cpu, encoding: TileEncoding) {
+/// A few tokens against as many matrices as exceed the caches, in turn.
+fn decode(cpu: Cpu, encoding: TileEncoding, tokens: usize) {
     let (rows, cols) = (6912, 2560);
     let layout = TiledLayout::new(encoding, rows, cols).unwrap();
     let count = STREAM_BYTES / layout.byte_len();
     let matrices: Vec<Vec<u8>> = (0..count).map(|_| codes(layout)).collect();
     let scales = vec![0.5; rows];
-    let x = Activations::new(1, cols);
-    let mut out = vec![0.0; rows];
+    let x = Activations::new(tokens, cols);
+    let mut out = vec![0.0; rows * tokens];
     let time = best(4, || {
         for matrix in &matrices {
             let w = TiledMatrix::new(layout, matrix, &scales).unwrap();
@@ -74,9 +76,9 @@ fn decode(cpu: Cpu, encoding: TileEncoding) {
     });
     let bytes = count * layout.byte_len();
     println!(
-        "decode, {count} × {rows}×{cols}   {:6.1} GB/s, {:7.1} G products/s",
+        "{tokens:3} token(s), {count} × {rows}×{cols}   {:6.1} GB/s, {:7.1} G products/s",
         bytes as f64 / time / 1e9,
-        (count * rows * cols) as f64 / time / 1e9
+        (tokens * count * rows * cols) as f64 / time / 1e9
     );
 }
 

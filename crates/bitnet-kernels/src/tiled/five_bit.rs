@@ -5,7 +5,7 @@
 //! have a line of their own, so that the other four fill bytes by halves and every line is aligned.
 
 use super::TILE_ROWS;
-use super::kernel::Encoding;
+use super::kernel::{Encoding, fetch_ahead};
 use crate::simd::{PlaneBytes, Simd};
 
 /// Columns of a tile.
@@ -38,6 +38,7 @@ impl Encoding for FiveBit {
         for (tiles, steps) in tiles.chunks(chunk).zip(steps.chunks(chunk)) {
             let mut partials = [[[simd.partial_zero(); 6]; Q]; 2];
             for (tile, step) in tiles.iter().zip(steps) {
+                fetch_ahead(simd, tile);
                 for (pair, quads) in step.as_chunks::<6>().0.iter().enumerate() {
                     let planes = planes_of_pair(simd, tile, pair);
                     // More tokens have chains enough.

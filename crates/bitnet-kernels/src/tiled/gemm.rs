@@ -2,7 +2,8 @@
 //! memory) or many (prefill, bound by the dot-product instruction).
 //!
 //! For few tokens the planes of a tile go from the registers that unpacked them straight into dot
-//! products. For many, the planes of some row blocks are written out once, where the L2 cache holds
+//! products with up to four tokens; where there are more, a row block is gone through again while the
+//! cache holds it. For many, the planes of some row blocks are written out once, where the L2 cache holds
 //! them, and multiplied with panel after panel of activations: what is unpacked once serves hundreds
 //! of tokens, and the inner loop is dot products and loads, whatever the encoding.
 
@@ -102,8 +103,8 @@ fn product<T: Send, F: Finish<T>>(
     let padded_cols = layout.padded_cols();
     let row_blocks = layout.row_blocks();
     with_buffer(&PANELS, tokens * padded_cols, |data: &mut [i8]| {
-        if tokens <= stream_tokens {
-            let panels = Panels::new(tokens, tokens, padded_cols);
+        if tokens <= most_streamed(stream_tokens) {
+            let panels = Panels::new(tokens, stream_tokens, padded_cols);
             panels.interleave(x, data);
             let grain = (STREAM_PIECE / layout.row_block_bytes().max(1)).next_multiple_of(4).max(4);
             return parallel::for_each(row_blocks, grain, |row_blocks| {
@@ -130,6 +131,13 @@ fn product<T: Send, F: Finish<T>>(
             });
         });
     });
+}
+
+/// The most tokens that are streamed where a panel has several: unpacking a row block for each panel costs
+/// less than writing its planes and reading them, until there are many.
+fn most_streamed(panel_tokens: usize) -> usize {
+    const MANY: usize = 16;
+    if panel_tokens == 1 { 1 } else { MANY }
 }
 
 /// Row blocks whose planes, so many lines each, are unpacked at a time: an even number.

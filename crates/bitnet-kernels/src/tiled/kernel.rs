@@ -38,7 +38,19 @@ pub(super) trait Encoding {
     );
 }
 
-/// How many tokens a tier multiplies in a [`Stream`], and in a panel of [`Blocks`].
+/// Bytes between the weights that a stream multiplies and those that it asks memory for: the processor's own
+/// looking ahead does not reach far enough where a line is multiplied with several tokens.
+const AHEAD: usize = 2560;
+
+/// Asks for the lines of weights that follow `lines`.
+#[inline(always)]
+pub(super) fn fetch_ahead<S: Simd>(simd: S, lines: &[[u8; 64]]) {
+    for line in lines {
+        simd.prefetch(line.as_ptr().wrapping_add(AHEAD));
+    }
+}
+
+/// How many tokens a tier multiplies in a panel of a [`Stream`], and in a panel of [`Blocks`].
 pub(super) struct TokenCounts;
 
 impl Kernel for TokenCounts {
@@ -89,7 +101,8 @@ fn unpack<S: Simd, const R: usize>(
     }
 }
 
-/// Some row blocks × one panel of few tokens.
+/// Some row blocks × a few panels of few tokens: a row block is multiplied with every panel while the
+/// first-level cache holds it.
 pub(super) struct Stream<'a> {
     pub(super) w: &'a TiledMatrix<'a>,
     pub(super) panels: Panels,
@@ -116,25 +129,27 @@ impl Kernel for Stream<'_> {
 impl Stream<'_> {
     #[inline(always)]
     fn run_encoding<S: Simd, E: Encoding>(&self, simd: S) {
-        match self.panels.tokens(0).len() {
-            1 => self.tokens::<S, E, 1>(simd),
-            _ if S::STREAM_TOKENS == 1 => unreachable!("this tier streams one token"),
-            2 => self.tokens::<S, E, 2>(simd),
-            3 => self.tokens::<S, E, 3>(simd),
-            4 => self.tokens::<S, E, 4>(simd),
-            tokens => unreachable!("a stream for {tokens} tokens"),
+        for block in self.row_blocks.clone() {
+            for panel in 0..self.panels.count {
+                match self.panels.tokens(panel).len() {
+                    1 => self.panel::<S, E, 1>(simd, block, panel),
+                    _ if S::STREAM_TOKENS == 1 => unreachable!("this tier streams one token"),
+                    2 => self.panel::<S, E, 2>(simd, block, panel),
+                    3 => self.panel::<S, E, 3>(simd, block, panel),
+                    4 => self.panel::<S, E, 4>(simd, block, panel),
+                    tokens => unreachable!("a stream for {tokens} tokens"),
+                }
+            }
         }
     }
 
     #[inline(always)]
-    fn tokens<S: Simd, E: Encoding, const Q: usize>(&self, simd: S) {
-        let quads = self.panels.quads::<Q>(self.data, 0);
-        for block in self.row_blocks.clone() {
-            let mut sums = [[0; TILE_ROWS]; Q];
-            E::stream(simd, row_block(self.w, block), quads, &mut sums);
-            for (token, sums) in sums.iter_mut().enumerate() {
-                (self.finish)(token, block, sums);
-            }
+    fn panel<S: Simd, E: Encoding, const Q: usize>(&self, simd: S, block: usize, panel: usize) {
+        let quads = self.panels.quads::<Q>(self.data, panel);
+        let mut sums = [[0; TILE_ROWS]; Q];
+        E::stream(simd, row_block(self.w, block), quads, &mut sums);
+        for (token, sums) in self.panels.tokens(panel).zip(&mut sums) {
+            (self.finish)(token, block, sums);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The low four bits of two planes share a line, the high two bits of all four planes have the third.
 
 use super::TILE_ROWS;
-use super::kernel::Encoding;
+use super::kernel::{Encoding, fetch_ahead};
 use crate::simd::{PlaneBytes, Simd};
 
 /// Columns of a tile.
@@ -38,8 +38,11 @@ impl Encoding for SixBit {
             let ((pairs, odd_tiles), (step_pairs, odd_steps)) =
                 (tiles.as_chunks::<2>(), steps.as_chunks::<2>());
             for (tiles, steps) in pairs.iter().zip(step_pairs) {
+                fetch_ahead(simd, tiles.as_flattened());
                 add_tile(simd, &mut partials[0], &tiles[0], &steps[0]);
-                add_tile(simd, &mut partials[1], &tiles[1], &steps[1]);
+                // More tokens have chains enough.
+                let second = usize::from(Q == 1);
+                add_tile(simd, &mut partials[second], &tiles[1], &steps[1]);
             }
             for (tile, step) in odd_tiles.iter().zip(odd_steps) {
                 add_tile(simd, &mut partials[0], tile, step);

@@ -1,7 +1,7 @@
 //! Tiles with a weight in two bits: 16 rows × 16 columns in 64 bytes.
 
 use super::TILE_ROWS;
-use super::kernel::Encoding;
+use super::kernel::{Encoding, fetch_ahead};
 use crate::simd::{PlaneBytes, Simd};
 
 /// Columns of a tile.
@@ -66,6 +66,7 @@ fn stream<S: Simd, const Q: usize, const U: usize>(
         let (tile_groups, odd_tiles) = tiles.as_chunks::<U>();
         let (step_groups, odd_steps) = steps.as_chunks::<U>();
         for (tiles, steps) in tile_groups.iter().zip(step_groups) {
+            fetch_ahead(simd, tiles);
             for i in 0..U {
                 add_placed_planes(simd, &mut partials[i], &tiles[i], &steps[i]);
             }
