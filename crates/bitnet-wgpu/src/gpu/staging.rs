@@ -81,6 +81,8 @@ impl Gpu {
                 encoder.copy_buffer_to_buffer(&block.buffer, 0, &staging, 0, whole_words);
             }
             encoder.copy_buffer_to_buffer(&status, 0, &staging, length, STATUS_BYTES);
+            // Whoever reads is told; what is found wrong from here on is for the next one.
+            encoder.clear_buffer(&status, 0, None);
             let own = recorder.submission();
             recorder.submit(self);
             recorder.start_again();
@@ -128,7 +130,6 @@ impl Gpu {
         }
         self.check(operation, &[])?;
         if report[0] != 0 {
-            self.submissions.write(&recorder.status, 0, &[0; STATUS_BYTES as usize]);
             return Err(checks::error(report));
         }
         Ok(())
