@@ -10,7 +10,7 @@ use crate::operand::{contiguous, count, grid};
 const FINISH: &str = include_str!("../shaders/linalg/packed_finish.wgsl");
 
 /// Tokens up to which each has sums of its own in every thread.
-const FEW_TOKENS: u32 = 8;
+const FEW_TOKENS: u32 = 16;
 /// Rows of a packed weight that are enough to give every thread several.
 const MANY_ROWS: u32 = 8192;
 const TILE: u32 = 64;
