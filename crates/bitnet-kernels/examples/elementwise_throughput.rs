@@ -53,8 +53,10 @@ fn main() {
         UnaryKind::Silu,
         UnaryKind::Sqrt,
     ] {
-        let is_log = format!("{kind:?}").starts_with("Log");
-        let x = if is_log { &positive } else { &mixed };
+        let x = match kind {
+            UnaryKind::Log | UnaryKind::Log2 | UnaryKind::Log10 | UnaryKind::Log1p => &positive,
+            _ => &mixed,
+        };
         row(&format!("{kind:?}"), &mut |cpu, out| unary(cpu, kind, black_box(x), out));
     }
     for (kind, a) in [(BinaryKind::Pow, &positive), (BinaryKind::Add, &mixed)] {

@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 use crate::adapter::Found;
 use crate::gpu::{Gpu, GpuBuffer, GpuCounters, Kernels, PoolStats};
 use crate::operand::block;
-use crate::ops::{Target, Tensors, fusion, plan};
+use crate::ops::{Plans, Target, Tensors, fusion, plan};
 
 /// A GPU. It is opened when it is first used: a program that computes elsewhere does not pay for it.
 #[derive(Debug)]
@@ -79,8 +79,7 @@ impl WgpuBackend {
         in_place: bool,
     ) -> Result<()> {
         let gpu = self.gpu()?;
-        let are_visible = tensors.inputs.iter().all(|input| self.is_visible(gpu, input));
-        let Some(plans) = plan(op, tensors, in_place).filter(|_| are_visible) else {
+        let Some(plans) = self.plans(gpu, op, tensors, in_place) else {
             let reason = "the device has no kernel for these operands";
             let context = ErrorContext::new(op.name(), tensors.inputs, reason);
             return Err(TensorOpError::UnsupportedOperation(context));
@@ -92,6 +91,12 @@ impl WgpuBackend {
             plan.record(gpu, op.name(), tensors.inputs, outputs, temporary)?;
         }
         Ok(())
+    }
+
+    /// The operation's kernels, where they can see its operands.
+    fn plans(&self, gpu: &Gpu, op: &Op, tensors: Tensors<'_>, in_place: bool) -> Option<Plans> {
+        let are_visible = tensors.inputs.iter().all(|input| self.is_visible(gpu, input));
+        are_visible.then(|| plan(op, tensors, in_place)).flatten()
     }
 
     /// Whether kernels can see all of a tensor's buffers.
@@ -172,19 +177,16 @@ impl Backend for WgpuBackend {
 
     fn supports(&self, desc: &OpDesc<'_>) -> bool {
         let Ok(gpu) = self.gpu() else { return false };
-        if !desc.inputs.iter().all(|input| self.is_visible(gpu, input)) {
-            return false;
-        }
         let abilities = gpu.abilities();
         if matches!(desc.op, Op::WriteRows(_)) {
             let tensors = Tensors { inputs: desc.inputs, outputs: &[], abilities };
-            return plan(desc.op, tensors, true).is_some();
+            return self.plans(gpu, desc.op, tensors, true).is_some();
         }
         let Ok(specs) = desc.results() else { return false };
         let targets: SmallVec<[Target<'_>; 3]> =
             specs.iter().map(|spec| Target { shape: &spec.shape, dtype: spec.dtype }).collect();
-        plan(desc.op, Tensors { inputs: desc.inputs, outputs: &targets, abilities }, false)
-            .is_some()
+        let tensors = Tensors { inputs: desc.inputs, outputs: &targets, abilities };
+        self.plans(gpu, desc.op, tensors, false).is_some()
     }
 
     fn execute(

@@ -95,8 +95,7 @@ fn times<S: Float>(s: S, high: S::F32, low: S::F32, factor: [f32; 2]) -> (S::F32
     (s.mul(start, s.splat(factor[0])), s.add(low, s.mul(start, s.splat(factor[1]))))
 }
 
-/// `exponent` + `high` + `low`, the first zero or greater than the second, if x is finite and positive;
-/// −∞ at zero, NaN below, ∞ for ∞.
+/// `exponent` + `high` + `low`, the first zero or greater than the second, if x is finite and positive.
 #[inline(always)]
 fn finish<S: Float>(
     s: S,
@@ -109,12 +108,14 @@ fn finish<S: Float>(
     let first = s.add(exponent, high);
     let lost = s.add(s.sub(exponent, first), high);
     let y = s.add(first, s.add(low, lost));
-    if ordinary {
-        return y;
-    }
-    let zero = s.splat(0.0);
-    let outside = s.select(s.less(x, zero), s.splat(f32::NAN), s.splat(f32::NEG_INFINITY));
-    let y = s.select(s.less(zero, x), y, outside);
+    if ordinary { y } else { with_pole(s, x, 0.0, y) }
+}
+
+/// `y` where x is finite and above `pole`; −∞ at it, NaN below, ∞ for ∞.
+#[inline(always)]
+pub(super) fn with_pole<S: Float>(s: S, x: S::F32, pole: f32, y: S::F32) -> S::F32 {
+    let outside = s.select(s.less(x, s.splat(pole)), s.splat(f32::NAN), s.splat(f32::NEG_INFINITY));
+    let y = s.select(s.less(s.splat(pole), x), y, outside);
     // ∞ and NaN.
     s.select(s.less(x, s.splat(f32::INFINITY)), y, x)
 }

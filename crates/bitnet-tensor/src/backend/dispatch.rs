@@ -91,30 +91,35 @@ pub(crate) fn apply_out(
     let op = op.into();
     let start = profiler::start();
     let _span = outputs.first().map(|output| trace_span(&op, output.device()));
-    if may_write(&op, inputs, outputs)? {
-        let home = registry::entry(outputs[0].device())?;
-        let is_done = match home.attempt(&op, inputs, outputs) {
-            Ok(true) => {
-                metrics::record_operation();
-                done(start, &op, home.device(), Execution::Backend, inputs, outputs);
-                true
-            }
-            // In parts, or elsewhere.
-            Ok(false) => false,
-            Err(refusal) if may_fall_back(&refusal) => {
-                let results = fall_back(&op, inputs, home.device(), refusal, start)?;
-                replace(outputs, results);
-                true
-            }
-            Err(error) => return Err(error),
-        };
-        if is_done {
-            return finite_check::run(op.name(), inputs, outputs);
-        }
+    if may_write(&op, inputs, outputs)? && execute_out(&op, inputs, outputs, start)? {
+        return finite_check::run(op.name(), inputs, outputs);
     }
     let results = apply(op, inputs)?;
     replace(outputs, results);
     Ok(())
+}
+
+/// The operation with its results over `outputs`, here, or elsewhere when this device has no memory for
+/// it; false when it cannot do it.
+fn execute_out(
+    op: &Op,
+    inputs: &[&BitNetTensor],
+    outputs: &mut [BitNetTensor],
+    start: Option<Instant>,
+) -> Result<bool> {
+    let home = registry::entry(outputs[0].device())?;
+    match home.attempt(op, inputs, outputs) {
+        Ok(true) => {
+            metrics::record_operation();
+            done(start, op, home.device(), Execution::Backend, inputs, outputs);
+            Ok(true)
+        }
+        Err(refusal) if may_fall_back(&refusal) => {
+            replace(outputs, fall_back(op, inputs, home.device(), refusal, start)?);
+            Ok(true)
+        }
+        other => other,
+    }
 }
 
 fn replace(outputs: &mut [BitNetTensor], results: Outputs) {

@@ -27,7 +27,6 @@ pub(super) struct Clock {
     /// Of those that are on their way, by their numbers.
     submitted: Vec<(u64, wgpu::Buffer, Vec<Timed>)>,
     free: Vec<wgpu::Buffer>,
-    dispatches_at_most: usize,
 }
 
 impl Clock {
@@ -48,12 +47,11 @@ impl Clock {
         let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
         Some(Self {
             queries,
-            times: times(device, dispatches_at_most, usage),
+            times: times(device, 16 * dispatches_at_most as u64, usage),
             nanoseconds_per_tick: queue.get_timestamp_period().into(),
             dispatches: Vec::new(),
             submitted: Vec::new(),
             free: Vec::new(),
-            dispatches_at_most,
         })
     }
 
@@ -89,7 +87,7 @@ impl Clock {
             return;
         }
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let host = self.free.pop().unwrap_or_else(|| times(device, self.dispatches_at_most, usage));
+        let host = self.free.pop().unwrap_or_else(|| times(device, self.times.size(), usage));
         encoder.resolve_query_set(&self.queries, 0..2 * count as u32, &self.times, 0);
         encoder.copy_buffer_to_buffer(&self.times, 0, &host, 0, 16 * count as u64);
         self.submitted.push((number, host, std::mem::take(&mut self.dispatches)));
@@ -134,10 +132,10 @@ impl Clock {
     }
 }
 
-fn times(device: &wgpu::Device, dispatches: usize, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+fn times(device: &wgpu::Device, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
     device.create_buffer(&wgpu::BufferDescriptor {
         label: Some("times"),
-        size: 16 * dispatches as u64,
+        size,
         usage,
         mapped_at_creation: false,
     })

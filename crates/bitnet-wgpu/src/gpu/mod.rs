@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bitnet_tensor::{BitNetTensor, Device, ErrorContext, Result, TensorOpError};
+use rustc_hash::FxHashMap;
 
 pub use buffer::PoolStats;
 pub(crate) use buffer::{Block, GpuBuffer};
@@ -28,7 +29,6 @@ use fault::Faults;
 use kernel::Variant;
 use recorder::Recorder;
 pub(crate) use recorder::{Dispatch, Fusion, Params};
-use rustc_hash::FxHashMap;
 use submission::Submissions;
 
 #[derive(Debug)]

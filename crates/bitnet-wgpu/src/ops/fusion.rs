@@ -166,18 +166,25 @@ fn combine(held: &[Dispatch]) -> Option<(usize, Dispatch)> {
 /// Features of a row whose codes a workgroup keeps, beside what its threads add up.
 const MOST_FEATURES: u32 = 12_288;
 
-const PRODUCT_INCLUDES: &[&str] = &[FUNCTIONS, quantization::CODES];
-const PRODUCT_CONSTANTS: &[&str] =
-    &["GATE", "ADD", "TWO_BITS", "LANES", "ROWS", "ITEMS", "STEPS", "DEPTH", "CODE_VECTORS"];
-const PRODUCT_BODY: &str = include_str!("../shaders/linalg/row_product.wgsl");
 /// Threads of a workgroup that works out a row.
 const ROW_WORKGROUP: u32 = 512;
 /// Vectors of weights that a thread asks for before it needs them: what its registers hold.
 const MOST_AHEAD: u32 = 16;
 const PRODUCT: Template = Template {
-    body: PRODUCT_BODY,
-    includes: PRODUCT_INCLUDES,
-    constants: PRODUCT_CONSTANTS,
+    body: include_str!("../shaders/linalg/row_product.wgsl"),
+    includes: &[FUNCTIONS, quantization::CODES],
+    constants: &[
+        "GATE",
+        "ADD",
+        "HALVES",
+        "TWO_BITS",
+        "LANES",
+        "ROWS",
+        "ITEMS",
+        "STEPS",
+        "DEPTH",
+        "CODE_VECTORS",
+    ],
     define: Some(product_functions),
     reduces: true,
     workgroup: ROW_WORKGROUP,
@@ -223,18 +230,6 @@ static ROTATED_PRODUCT: Template = Template {
         FUNCTIONS,
         quantization::CODES,
         include_str!("../shaders/neural/rotated_product.wgsl"),
-    ],
-    constants: &[
-        "GATE",
-        "ADD",
-        "TWO_BITS",
-        "LANES",
-        "ROWS",
-        "ITEMS",
-        "STEPS",
-        "DEPTH",
-        "CODE_VECTORS",
-        "HALVES",
     ],
     define: Some(row_functions),
     checks: true,
@@ -332,6 +327,7 @@ fn product(
         constants: smallvec![
             gate_code,
             u32::from(add.is_some()),
+            0, // the halves of a rotation, which others have not
             two_bits,
             lanes,
             of_a_thread,
@@ -390,7 +386,7 @@ fn rotated_product(held: &[Dispatch]) -> Dispatch {
     alone.constants[3] = 1;
     let mut fused = self::product(None, quantize, &alone, None);
     fused.template = &ROTATED_PRODUCT;
-    fused.constants.push(rotate.constants[0]);
+    fused.constants[2] = rotate.constants[0];
     for n in 1..5 {
         fused.buffers.push(rotate.buffers[n].clone());
         fused.types.push(rotate.types[n]);

@@ -1,6 +1,5 @@
 //! Generating for several sequences at once: the weights are read once for a token of each.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,7 +25,20 @@ pub(super) struct BatchReport {
     pub(super) tokens_per_second: Measurement,
 }
 
-/// Several numbers of sequences, as an option has them.
+impl BatchReport {
+    /// In a report: what it is, and its speed beside `alone`, that of one.
+    pub(super) fn line(&self, alone: f64) -> (String, String) {
+        let rate = self.tokens_per_second.median;
+        let times = rate / alone.max(1e-9);
+        let interval = interval(&self.tokens_per_second);
+        (
+            format!("{} sequences", self.sequences),
+            format!("{rate:.1} tokens/s, {times:.1} times one{interval}"),
+        )
+    }
+}
+
+/// A number of sequences, as the option has it.
 pub(super) fn sequences(text: &str) -> Result<usize, String> {
     match text.trim().parse() {
         Ok(count) if (1..=MOST_SEQUENCES).contains(&count) => Ok(count),
@@ -109,20 +121,4 @@ impl<'a> Batch<'a> {
         let decoder = self.model.decoder();
         best(&decoder.forward(&ids, &positions, cache, activations, LogitsOf::Last)?)
     }
-}
-
-/// A line for each number of sequences, beside `alone`, the speed of one.
-pub(super) fn text(batches: &[BatchReport], alone: f64) -> String {
-    let mut text = String::new();
-    for BatchReport { sequences, tokens_per_second } in batches {
-        let rate = tokens_per_second.median;
-        let _ = writeln!(
-            text,
-            "  {:<17} {rate:.1} tokens/s, {:.1} times one{}",
-            format!("{sequences} sequences"),
-            rate / alone.max(1e-9),
-            interval(tokens_per_second)
-        );
-    }
-    text
 }

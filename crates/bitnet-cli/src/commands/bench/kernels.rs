@@ -1,14 +1,13 @@
 //! What the kernels of a device cost, by the device's own clock: operations are only enqueued there, and
 //! several may become one kernel.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::Duration;
 
+use bitnet::tensor::backend::profiler::KernelMetrics;
 use serde::Serialize;
 
 use super::measurement::Measurement;
-use super::operations::{Phase, Recording};
+use super::operations::{Phase, Recording, phase_seconds};
 
 /// The kernels of one name and size in one phase.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -28,41 +27,34 @@ pub(super) struct KernelReport {
 
 /// The kernels of the recordings, by phase, the most expensive first; none of devices without a clock.
 pub(super) fn of(recordings: &[Recording]) -> Vec<KernelReport> {
-    let sums: Vec<_> = recordings.iter().map(sums).collect();
-    let Some(first) = sums.first() else { return Vec::new() };
-    let report = |(key, &(count, _)): (&Key, &(u64, Duration))| {
-        let times = sums.iter().filter_map(|sums| sums.get(key));
-        let seconds = Measurement::of(times.map(|(_, time)| time.as_secs_f64()).collect()).median;
-        let (phase, kernel, workgroups, ref device) = *key;
-        let lengths = recordings.iter().map(|recording| recording.length(phase).as_secs_f64());
-        let time_share = seconds / Measurement::of(lengths.collect()).median.max(1e-9);
-        KernelReport {
-            phase,
-            kernel,
-            workgroups,
-            device: device.clone(),
-            count,
-            seconds,
-            time_share,
+    let mut reports = Vec::new();
+    if recordings.is_empty() {
+        return reports;
+    }
+    for phase in [Phase::Prefill, Phase::Decode] {
+        let metrics = |recording: &Recording| {
+            let kernels = recording.profile.kernels().iter();
+            KernelMetrics::of(kernels.filter(|kernel| recording.phase(kernel.start) == phase))
+        };
+        let metrics: Vec<Vec<KernelMetrics>> = recordings.iter().map(metrics).collect();
+        let all = phase_seconds(recordings, phase);
+        for kernel in metrics.first().into_iter().flatten() {
+            let same = metrics.iter().flatten().filter(|other| other.is_of_same(kernel));
+            let times = same.map(|kernel| kernel.time.as_secs_f64());
+            let seconds = Measurement::of(times.collect()).median;
+            reports.push(KernelReport {
+                phase,
+                kernel: kernel.name,
+                workgroups: kernel.workgroups,
+                device: kernel.device.to_string(),
+                count: kernel.count,
+                seconds,
+                time_share: seconds / all,
+            });
         }
-    };
-    let mut reports: Vec<KernelReport> = first.iter().map(report).collect();
+    }
     reports.sort_by(|a, b| a.phase.cmp(&b.phase).then(b.seconds.total_cmp(&a.seconds)));
     reports
-}
-
-type Key = (Phase, &'static str, u64, String);
-
-fn sums(recording: &Recording) -> BTreeMap<Key, (u64, Duration)> {
-    let mut sums = BTreeMap::new();
-    for kernel in recording.profile.kernels() {
-        let phase = recording.phase(kernel.start);
-        let key = (phase, kernel.name, kernel.workgroups, kernel.device.to_string());
-        let (count, time) = sums.entry(key).or_insert((0, Duration::ZERO));
-        *count += 1;
-        *time += kernel.duration;
-    }
-    sums
 }
 
 /// The tables of both phases; nothing without kernels.

@@ -31,12 +31,18 @@ impl Recording {
     }
 
     /// How long a phase took.
-    pub(super) fn length(&self, phase: Phase) -> Duration {
+    fn length(&self, phase: Phase) -> Duration {
         match phase {
             Phase::Prefill => self.prompt_read,
             Phase::Decode => self.profile.wall().saturating_sub(self.prompt_read),
         }
     }
+}
+
+/// The seconds of a phase, the median of the recordings, of which there is one at least.
+pub(super) fn phase_seconds(recordings: &[Recording], phase: Phase) -> f64 {
+    let lengths = recordings.iter().map(|recording| recording.length(phase).as_secs_f64());
+    Measurement::of(lengths.collect()).median.max(1e-9)
 }
 
 /// The two things that a language model does.
@@ -204,8 +210,7 @@ pub(super) fn of(
         })
         .collect();
     for phase in [Phase::Prefill, Phase::Decode] {
-        let lengths = recordings.iter().map(|recording| recording.length(phase).as_secs_f64());
-        let all = Measurement::of(lengths.collect()).median.max(1e-9);
+        let all = phase_seconds(recordings, phase);
         for report in reports.iter_mut().filter(|report| report.phase == phase) {
             report.time_share = report.seconds / all;
         }

@@ -8,7 +8,7 @@ use bitnet::tensor::backend::metrics::FallbackCount;
 use bitnet::tensor::memory::MemoryStats;
 use serde::{Deserialize, Serialize};
 
-use super::batches::{self, BatchReport};
+use super::batches::BatchReport;
 use super::kernels::{self, KernelReport};
 use super::machine::Machine;
 use super::measurement::{Interval, Measurement};
@@ -118,10 +118,10 @@ impl Report {
         };
         line("prefill", speed(&self.prefill, self.prompt_tokens));
         line("decode", speed(&self.decode, self.gen_tokens));
-        text += &batches::text(&self.batches, self.decode.median);
-        let mut line = |label: &str, value: String| {
-            let _ = writeln!(text, "  {label:<17} {value}");
-        };
+        for batch in &self.batches {
+            let (label, value) = batch.line(self.decode.median);
+            line(&label, value);
+        }
         let bytes = |count: u64| output::bytes(count);
         line(
             "bytes per token",

@@ -4,6 +4,7 @@ use std::f64::consts::{LN_2, LOG2_E};
 
 use super::polynomial;
 use crate::elementwise::coefficients;
+use crate::elementwise::logarithm::with_pole;
 use crate::simd::Simd;
 
 /// ln x of finite x > 0 as `whole` + ln 2 · `exponent`: the second with an integral exponent, and a
@@ -51,13 +52,9 @@ pub(super) fn log1p_wide<S: Simd>(s: S, x: S::F64) -> S::F64 {
     s.add64(log_wide(s, rounded), c)
 }
 
-/// ln(1 + x); −∞ at −1, NaN below, ∞ for ∞; −0 stays −0.
+/// ln(1 + x); −0 stays −0.
 #[inline(always)]
 pub(crate) fn log1p<S: Simd>(s: S, x: S::F32) -> S::F32 {
-    let pole = s.splat(-1.0);
-    let outside = s.select(s.less(x, pole), s.splat(f32::NAN), s.splat(f32::NEG_INFINITY));
-    let y = s.select(s.less(pole, x), s.narrow(log1p_wide(s, s.widen(x))), outside);
-    // ∞ and NaN.
-    let y = s.select(s.less(x, s.splat(f32::INFINITY)), y, x);
+    let y = with_pole(s, x, -1.0, s.narrow(log1p_wide(s, s.widen(x))));
     s.select(s.less(s.abs(x), s.splat(1e-10)), x, y)
 }

@@ -1,6 +1,7 @@
 //! What devices did in the time of a recording, by their own clocks: a device that is asked to do
 //! something goes on with it after the operation's span has ended, and may do several at once.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -38,21 +39,24 @@ pub struct KernelMetrics {
     pub time: Duration,
 }
 
-/// By device, name and size, the most expensive first.
-pub(super) fn metrics(spans: &[KernelSpan]) -> Vec<KernelMetrics> {
-    let mut sums = HashMap::new();
-    for &KernelSpan { device, name, workgroups, duration, .. } in spans {
-        let sum = sums.entry((device, name, workgroups)).or_insert(KernelMetrics {
-            device,
-            name,
-            workgroups,
-            count: 0,
-            time: Duration::ZERO,
-        });
-        sum.count += 1;
-        sum.time += duration;
+impl KernelMetrics {
+    /// Of `spans`, by device, name and size, the most expensive first.
+    pub fn of<'a>(spans: impl IntoIterator<Item = &'a KernelSpan>) -> Vec<Self> {
+        let mut sums = HashMap::new();
+        for &KernelSpan { device, name, workgroups, duration, .. } in spans {
+            let none = Self { device, name, workgroups, count: 0, time: Duration::ZERO };
+            let sum = sums.entry((device, name, workgroups)).or_insert(none);
+            sum.count += 1;
+            sum.time += duration;
+        }
+        let mut sums: Vec<Self> = sums.into_values().collect();
+        sums.sort_by_key(|sum| (Reverse(sum.time), sum.name, sum.workgroups));
+        sums
     }
-    let mut sums: Vec<KernelMetrics> = sums.into_values().collect();
-    sums.sort_by_key(|sum| (std::cmp::Reverse(sum.time), sum.name, sum.workgroups));
-    sums
+
+    /// Whether `other` is of the same kernels, in another recording or another part of one.
+    pub fn is_of_same(&self, other: &Self) -> bool {
+        let key = |of: &Self| (of.device, of.name, of.workgroups);
+        key(self) == key(other)
+    }
 }

@@ -9,9 +9,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use super::{
-    Event, KernelMetrics, KernelSpan, OperationMetrics, Peaks, ScopeMetrics, Span, kernels, trace,
-};
+use super::{Event, KernelMetrics, KernelSpan, OperationMetrics, Peaks, ScopeMetrics, Span, trace};
 use crate::backend::metrics::{AccelerationMetrics, FallbackCount};
 
 /// What was recorded.
@@ -50,7 +48,7 @@ impl Profile {
 
     /// What each kernel cost on each device, by its size, the most expensive first.
     pub fn kernel_metrics(&self) -> Vec<KernelMetrics> {
-        kernels::metrics(&self.kernels)
+        KernelMetrics::of(&self.kernels)
     }
 
     /// How long the recording took.
@@ -173,6 +171,17 @@ impl Profile {
     fn write_table(&self, peaks: &[Peaks], f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         let wall = self.wall.as_secs_f64().max(1e-9);
+        // The columns from the time to the rate.
+        let timing = |count: u64, time: Duration| {
+            let seconds = time.as_secs_f64();
+            format!(
+                "{:>11.3} {:>6.1}% {:>10.2} {:>11.0}",
+                milliseconds(time),
+                seconds / wall * 100.0,
+                seconds * 1e6 / count.max(1) as f64,
+                count as f64 / seconds.max(1e-9),
+            )
+        };
         write!(
             f,
             "{:<24} {:<8} {:>8} {:>9} {:>11} {:>7} {:>10} {:>11} {:>9} {:>9}",
@@ -192,15 +201,12 @@ impl Profile {
             let number = |value: Option<f64>| value.map_or_else(String::new, |x| format!("{x:.2}"));
             write!(
                 f,
-                "{:<24} {:<8} {:>8} {:>9} {:>11.3} {:>6.1}% {:>10.2} {:>11.0} {:>9} {:>9}",
+                "{:<24} {:<8} {:>8} {:>9} {} {:>9} {:>9}",
                 m.operation.to_string(),
                 m.device.to_string(),
                 m.count,
                 m.fallbacks,
-                milliseconds(m.time),
-                m.time.as_secs_f64() / wall * 100.0,
-                m.time.as_secs_f64() * 1e6 / m.count.max(1) as f64,
-                m.per_second(),
+                timing(m.count, m.time),
                 number(m.bytes_per_second().map(|rate| rate / 1e9)),
                 number(m.gflops()),
             )?;
@@ -210,29 +216,16 @@ impl Profile {
             }
         }
         for ScopeMetrics { name, count, time } in self.scopes() {
-            writeln!(
-                f,
-                "{name:<24} {:<8} {count:>8} {:>9} {:>11.3} {:>6.1}% {:>10.2} {:>11.0}",
-                "scope",
-                "",
-                milliseconds(time),
-                time.as_secs_f64() / wall * 100.0,
-                time.as_secs_f64() * 1e6 / count.max(1) as f64,
-                count as f64 / time.as_secs_f64().max(1e-9),
-            )?;
+            writeln!(f, "{name:<24} {:<8} {count:>8} {:>9} {}", "scope", "", timing(count, time))?;
         }
         for KernelMetrics { device, name, workgroups, count, time } in self.kernel_metrics() {
             writeln!(
                 f,
-                "{:<24} {:<8} {count:>8} {:>9} {:>11.3} {:>6.1}% {:>10.2} {:>11.0}  kernel of {workgroups} \
-                 workgroups, by the device's clock",
-                name,
+                "{name:<24} {:<8} {count:>8} {:>9} {}  kernel of {workgroups} workgroups, by the device's \
+                 clock",
                 device.to_string(),
                 "",
-                milliseconds(time),
-                time.as_secs_f64() / wall * 100.0,
-                time.as_secs_f64() * 1e6 / count.max(1) as f64,
-                count as f64 / time.as_secs_f64().max(1e-9),
+                timing(count, time),
             )?;
         }
         write!(
